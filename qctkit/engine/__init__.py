@@ -1,0 +1,1 @@
+"""The optimisation: an edit of a scan, driven by frozen predictors."""

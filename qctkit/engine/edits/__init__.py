@@ -1,0 +1,1 @@
+"""Edits: differentiable, parameterised changes of a volume, one per file."""

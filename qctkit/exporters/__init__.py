@@ -1,0 +1,1 @@
+"""Cohorts to other formats."""

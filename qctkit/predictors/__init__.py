@@ -1,0 +1,1 @@
+"""Predictors: views of a volume to estimates of the subject's attributes."""

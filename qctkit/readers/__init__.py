@@ -1,0 +1,1 @@
+"""Readers: bytes on disk to volumes."""

@@ -1,0 +1,1 @@
+"""Volumes to femur masks."""

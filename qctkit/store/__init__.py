@@ -1,0 +1,1 @@
+"""The cohort file: writing it safely, reading it lazily."""

@@ -1,0 +1,1 @@
+"""Cohorts to downstream training."""

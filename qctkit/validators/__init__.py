@@ -1,0 +1,1 @@
+"""Validators: candidates to verdicts."""

@@ -1,0 +1,79 @@
+"""Voxels with their geometry and unit."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qctkit.calibration import Calibration
+from qctkit.errors import InputError
+from qctkit.geometry import Geometry, Triple
+from qctkit.units import Unit
+
+Voxels: TypeAlias = NDArray[np.int16] | NDArray[np.float32]
+Mask: TypeAlias = NDArray[np.bool_]
+
+INT16_RANGE = (-32768, 32767)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels ``(D, H, W)`` in one unit, with geometry and, where known, a calibration.
+
+    Voxels are held as int16 when every value is a whole number that fits, else as float32, and
+    cannot be written to. A calibration says how HU turn into mg/cm3; it does not change voxels.
+
+    Raises:
+        InputError: shapes disagree, or a voxel is not finite (its index is named).
+    """
+
+    voxels: Voxels
+    geometry: Geometry
+    unit: Unit = Unit.HU
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        if self.voxels.shape != self.geometry.shape:
+            raise InputError(
+                f"voxels have shape {self.voxels.shape}, their geometry {self.geometry.shape}"
+            )
+        voxels = compact(self.voxels)
+        voxels.setflags(write=False)
+        object.__setattr__(self, "voxels", voxels)
+
+    @property
+    def spacing_mm(self) -> Triple:
+        """Distance between voxel centres along ``(D, H, W)``, mm."""
+        return self.geometry.spacing_mm
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether mineral densities are known for these voxels."""
+        return self.unit.is_calibrated or self.calibration is not None
+
+    def with_voxels(self, voxels: NDArray[np.generic]) -> "Volume":
+        """Return a volume with other voxels of the same shape, unit and calibration."""
+        return Volume(compact(voxels), self.geometry, self.unit, self.calibration)
+
+
+def compact(voxels: NDArray[np.generic]) -> Voxels:
+    """Return a copy as int16 where that loses nothing, else as float32.
+
+    Raises:
+        InputError: a voxel is NaN or infinite; the message names its index ``(d, h, w)``.
+    """
+    if np.issubdtype(voxels.dtype, np.floating):
+        finite = np.isfinite(voxels)
+        if not finite.all():
+            index = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise InputError(
+                f"{int((~finite).sum())} voxels are NaN or infinite, the first at (d, h, w) = "
+                f"{index}; replace them by a HU value before using the scan"
+            )
+    low, high = INT16_RANGE
+    if voxels.min() >= low and voxels.max() <= high:
+        whole = voxels.astype(np.int16)
+        if np.array_equal(whole, voxels):
+            return whole
+    return voxels.astype(np.float32)
