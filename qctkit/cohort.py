@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qctkit.errors import InputError
 from qctkit.subject import SUBJECT_ID_PATTERN, Subject
 from qctkit.volume import Mask, Volume
@@ -89,13 +92,15 @@ class Synthesis:
             the data split of its source subject for ever.
         region: voxels ``(D, H, W)`` that the recipe was allowed to change.
         record: recipe, targets, labels, readings before and after, verdicts, reason for the
-            stop, edit parameters, seed and versions.
+            stop, seed and versions.
+        parameters: the edit's parameters by name, in its own physical units.
     """
 
     source_sample_id: str
     source_subject_id: str
     region: Mask
     record: Record
+    parameters: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class Cohort(Protocol):

@@ -1,0 +1,57 @@
+"""The cohort file on one page: HDF5, format 1.
+
+::
+
+    /                          attributes: format, format_version, qctkit_version, fingerprint,
+                               window_low_hu, window_high_hu
+    /run                       JSON text: what made the file (recipe, options, seed, versions)
+    /table/<column>            one value a sample, in order: sample_id, subject_id,
+                               source_subject_id, sex ("" when missing), age_years and weight_kg
+                               (NaN when missing), side, unit, depth, height, width
+    /refused                   JSON texts, one a refused candidate (made cohorts only)
+    /samples/<sample_id>/      attributes: sample_id, subject_id, sex, age_years, weight_kg
+                               (absent when missing), <attribute>_origin, affine, spacing_mm,
+                               unit, calibration_* (absent when uncalibrated), side, mask_origin,
+                               sha256
+        volume                 (D, H, W) int16 or float32, in the unit
+        mask                   (D, H, W) uint8, 1 in the femur
+        provenance, truth      JSON text
+        region                 (D, H, W) uint8, 1 where the recipe may change (made samples only)
+        synthesis              JSON text (made samples only)
+        parameters/<name>      the edit's parameters, float32 (made samples only)
+
+``affine`` maps the voxel index (d, h, w, 1) to RAS mm. ``sha256`` covers the bytes of volume, mask
+and region (C order, little-endian) and of the JSON texts, in that order. The fingerprint is the
+SHA-256 of the samples' checksums and labels: it names exactly this cohort. A file holds no links
+out of itself, and nothing in it is ever unpickled.
+"""
+
+FORMAT = "qctkit-cohort"
+FORMAT_VERSION = 1
+
+RUN = "run"
+TABLE = "table"
+REFUSED = "refused"
+SAMPLES = "samples"
+
+VOLUME = "volume"
+MASK = "mask"
+REGION = "region"
+PROVENANCE = "provenance"
+TRUTH = "truth"
+SYNTHESIS = "synthesis"
+PARAMETERS = "parameters"
+
+TABLE_COLUMNS = (
+    "sample_id",
+    "subject_id",
+    "source_subject_id",
+    "sex",
+    "age_years",
+    "weight_kg",
+    "side",
+    "unit",
+    "depth",
+    "height",
+    "width",
+)

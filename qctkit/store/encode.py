@@ -1,0 +1,160 @@
+"""A sample as an HDF5 group, and back."""
+
+import hashlib
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+
+from qctkit import schema
+from qctkit.calibration import Calibration
+from qctkit.cohort import FemurMask, MaskOrigin, Record, Sample, Side, Synthesis
+from qctkit.geometry import Geometry
+from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
+from qctkit.units import Material, Unit
+from qctkit.volume import Volume
+
+GZIP_LEVEL = 4
+
+
+def write_sample(group: h5py.Group, sample: Sample) -> None:
+    """Write a sample into an empty group, its checksum last."""
+    _write_subject(group, sample.subject)
+    _write_volume(group, sample.volume)
+    group.attrs["sample_id"] = sample.sample_id
+    group.attrs["side"] = sample.femur.side
+    group.attrs["mask_origin"] = sample.femur.origin
+    _write_array(group, schema.MASK, sample.femur.voxels.astype(np.uint8))
+    write_json(group, schema.PROVENANCE, sample.provenance)
+    write_json(group, schema.TRUTH, sample.truth)
+    if sample.synthesis is not None:
+        _write_synthesis(group, sample.synthesis)
+    group.attrs["sha256"] = checksum(group)
+
+
+def read_sample(group: h5py.Group) -> Sample:
+    """Return the sample that a group holds."""
+    femur = FemurMask(
+        group[schema.MASK][()].astype(bool),
+        Side(group.attrs["side"]),
+        MaskOrigin(group.attrs["mask_origin"]),
+    )
+    return Sample(
+        sample_id=str(group.attrs["sample_id"]),
+        subject=read_subject(group),
+        volume=_read_volume(group),
+        femur=femur,
+        provenance=read_json(group, schema.PROVENANCE),
+        truth=read_json(group, schema.TRUTH),
+        synthesis=_read_synthesis(group) if schema.SYNTHESIS in group else None,
+    )
+
+
+def read_subject(group: h5py.Group) -> Subject:
+    """Return the subject of a sample without touching its voxels."""
+    attributes = group.attrs
+    known = {name: attributes[name] for name in ATTRIBUTES if name in attributes}
+    return Subject(
+        subject_id=str(attributes["subject_id"]),
+        sex=Sex(known["sex"]) if "sex" in known else None,
+        age_years=float(known["age_years"]) if "age_years" in known else None,
+        weight_kg=float(known["weight_kg"]) if "weight_kg" in known else None,
+        origins={name: Origin(attributes[f"{name}_origin"]) for name in known},
+    )
+
+
+def checksum(group: h5py.Group) -> str:
+    """Return the SHA-256 of a sample's arrays and JSON texts, as ``schema`` defines it."""
+    digest = hashlib.sha256()
+    for name in (schema.VOLUME, schema.MASK, schema.REGION):
+        if name in group:
+            array = group[name][()]
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    for name in (schema.PROVENANCE, schema.TRUTH, schema.SYNTHESIS):
+        if name in group:
+            digest.update(group[name].asstr()[()].encode())
+    return digest.hexdigest()
+
+
+def write_json(group: h5py.Group, name: str, value: Record | list[Record]) -> None:
+    """Write a value as JSON text; NaN and infinity are refused."""
+    group.create_dataset(name, data=to_json(value), dtype=h5py.string_dtype())
+
+
+def read_json(group: h5py.Group, name: str) -> Any:
+    """Return a value written by ``write_json``."""
+    return json.loads(group[name].asstr()[()])
+
+
+def to_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _write_subject(group: h5py.Group, subject: Subject) -> None:
+    group.attrs["subject_id"] = subject.subject_id
+    for name in ATTRIBUTES:
+        value = getattr(subject, name)
+        if value is not None:
+            group.attrs[name] = value
+            group.attrs[f"{name}_origin"] = subject.origin(name)
+
+
+def _write_volume(group: h5py.Group, volume: Volume) -> None:
+    _write_array(group, schema.VOLUME, volume.voxels)
+    group.attrs["affine"] = volume.geometry.affine
+    group.attrs["spacing_mm"] = volume.spacing_mm
+    group.attrs["unit"] = volume.unit
+    if volume.calibration is not None:
+        line = volume.calibration
+        group.attrs["calibration_slope_mg_cm3_per_hu"] = line.slope_mg_cm3_per_hu
+        group.attrs["calibration_intercept_mg_cm3"] = line.intercept_mg_cm3
+        group.attrs["calibration_material"] = line.material
+        group.attrs["calibration_origin"] = line.origin
+
+
+def _read_volume(group: h5py.Group) -> Volume:
+    attributes = group.attrs
+    calibration = None
+    if "calibration_material" in attributes:
+        calibration = Calibration(
+            float(attributes["calibration_slope_mg_cm3_per_hu"]),
+            float(attributes["calibration_intercept_mg_cm3"]),
+            Material(attributes["calibration_material"]),
+            str(attributes["calibration_origin"]),
+        )
+    voxels = group[schema.VOLUME][()]
+    geometry = Geometry(voxels.shape, attributes["affine"])
+    return Volume(voxels, geometry, Unit(attributes["unit"]), calibration)
+
+
+def _write_synthesis(group: h5py.Group, synthesis: Synthesis) -> None:
+    _write_array(group, schema.REGION, synthesis.region.astype(np.uint8))
+    record = {
+        "source_sample_id": synthesis.source_sample_id,
+        "source_subject_id": synthesis.source_subject_id,
+        "record": synthesis.record,
+    }
+    write_json(group, schema.SYNTHESIS, record)
+    parameters = group.create_group(schema.PARAMETERS)
+    for name, values in synthesis.parameters.items():
+        parameters.create_dataset(name, data=np.asarray(values, dtype=np.float32))
+
+
+def _read_synthesis(group: h5py.Group) -> Synthesis:
+    stored = read_json(group, schema.SYNTHESIS)
+    return Synthesis(
+        stored["source_sample_id"],
+        stored["source_subject_id"],
+        group[schema.REGION][()].astype(bool),
+        stored["record"],
+        {name: values[()] for name, values in group[schema.PARAMETERS].items()},
+    )
+
+
+def _write_array(group: h5py.Group, name: str, array: Any) -> None:
+    group.create_dataset(
+        name, data=array, chunks=array.shape, compression="gzip", compression_opts=GZIP_LEVEL,
+        shuffle=True,
+    )  # fmt: skip
