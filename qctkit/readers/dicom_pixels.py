@@ -1,0 +1,69 @@
+"""The pixels of a series in HU."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qctkit.errors import ScanError
+from qctkit.readers.dicom_header import LIBRARY_LOGGER, SliceHeader, read_dataset
+from qctkit.readers.quiet import quiet
+from qctkit.volume import INT16_RANGE, Voxels
+
+PIXEL_TAGS: list[str] = [
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "NumberOfFrames",
+    "PixelData",
+]
+
+
+def read_voxels(slices: Sequence[SliceHeader]) -> Voxels:
+    """Return HU ``(D, H, W)`` of ordered slices, as int16 unless one slice needs float32.
+
+    Raises:
+        ScanError: a slice's pixels are truncated or cannot be decoded; the slice is named.
+    """
+    voxels: Voxels = np.empty((len(slices), *slices[0].matrix), dtype=np.int16)
+    for index, one in enumerate(slices):
+        values = _hounsfield(_stored_values(one), one.slope, one.intercept)
+        if voxels.dtype == np.int16 and not _fits_int16(values):
+            voxels = voxels.astype(np.float32)
+        voxels[index] = values
+    return voxels
+
+
+def _stored_values(one: SliceHeader) -> NDArray[np.generic]:
+    try:
+        dataset = read_dataset(one.file, PIXEL_TAGS)
+        with quiet(LIBRARY_LOGGER):
+            pixels: NDArray[np.generic] = dataset.pixel_array
+    except (ScanError, AttributeError, EOFError, RuntimeError, ValueError, TypeError, KeyError):
+        # What the decoders raise may quote header values.
+        raise ScanError(
+            f"the pixels of slice {one} are truncated or cannot be decoded; copy the series again"
+        ) from None
+    if pixels.shape != one.matrix:
+        raise ScanError(f"slice {one} is not one grey image; export the series again as CT images")
+    return pixels
+
+
+def _hounsfield(
+    stored: NDArray[np.generic], slope: float, intercept: float
+) -> NDArray[np.int32] | NDArray[np.float64]:
+    if slope == 1 and intercept.is_integer():
+        return stored.astype(np.int32) + np.int32(intercept)
+    return stored.astype(np.float64) * slope + intercept
+
+
+def _fits_int16(values: NDArray[np.int32] | NDArray[np.float64]) -> bool:
+    low, high = INT16_RANGE
+    if values.min() < low or values.max() > high:
+        return False
+    return values.dtype == np.int32 or bool(np.array_equal(values, np.round(values)))

@@ -1,0 +1,186 @@
+"""The table of subjects: who was scanned, and where the scans are."""
+
+import csv
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qctkit.errors import TableError
+from qctkit.subject import AGE, SUBJECT_ID_PATTERN, WEIGHT, Attribute, Sex
+
+REQUIRED_COLUMNS = ("subject_id", "path")
+OPTIONAL_COLUMNS = ("sex", "age_years", "weight_kg", "mask")
+COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
+OTHER_NAMES = {"gender": "sex"}
+SEXES = {"f": Sex.F, "female": Sex.F, "m": Sex.M, "male": Sex.M}
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a table of subjects; what an empty cell leaves open is None.
+
+    Attributes:
+        subject_id: pseudonym, unique in the table.
+        path: the scan, existing.
+        sex, age_years, weight_kg: as given.
+        mask: femur mask on the scan's grid, existing.
+        line: line of the table, for messages.
+    """
+
+    subject_id: str
+    path: Path
+    sex: Sex | None
+    age_years: float | None
+    weight_kg: float | None
+    mask: Path | None
+    line: int
+
+
+def read_subject_table(path: Path) -> tuple[TableRow, ...]:
+    """Return the rows of a CSV table, with paths taken relative to the table.
+
+    Columns are ``subject_id,path,sex,age_years,weight_kg,mask``; the first two are required and
+    ``gender`` may stand for ``sex``.
+
+    Raises:
+        TableError: the table is missing, not CSV in UTF-8, or has a wrong column, row or value.
+    """
+    lines = _lines(path)
+    first_line, header = next(lines, (1, []))
+    columns = _columns(path, first_line, header)
+    rows = tuple(_row(path, line, columns, cells) for line, cells in lines)
+    if not rows:
+        raise TableError(f"{path}: the table has no rows; add one line per subject")
+    _check_unique(path, rows)
+    return rows
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Give the lines that hold anything, with their numbers."""
+    if not path.is_file():
+        raise TableError(f"{path}: there is no such table; check the path")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            for cells in reader:
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped):
+                    yield reader.line_num, stripped
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path}: the table is not UTF-8 text; save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise TableError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
+
+
+def _columns(path: Path, line: int, header: list[str]) -> tuple[str, ...]:
+    if not header:
+        raise TableError(f"{path}: the table is empty; its first line must be {','.join(COLUMNS)}")
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise TableError(f"{path}: columns are separated by {word}; save it with commas")
+    columns = tuple(OTHER_NAMES.get(name, name) for name in header)
+    for given, name in zip(header, columns, strict=True):
+        if name not in COLUMNS:
+            raise TableError(f"{path}, line {line}: {_unknown_column(given)}")
+        if columns.count(name) > 1:
+            raise TableError(f"{path}, line {line}: column {name!r} is there twice; keep one")
+    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
+    if missing:
+        raise TableError(f"{path}, line {line}: column {missing[0]!r} is missing; add it")
+    return columns
+
+
+def _unknown_column(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), [*COLUMNS, *OTHER_NAMES], n=1)
+    if near:
+        return f"unknown column {name!r}; did you mean {near[0]!r}?"
+    return f"unknown column {name!r}; rename it to one of {', '.join(COLUMNS)}, or remove it"
+
+
+def _row(path: Path, line: int, columns: tuple[str, ...], cells: list[str]) -> TableRow:
+    if len(cells) != len(columns):
+        raise TableError(
+            f"{path}, line {line}: {len(cells)} cells where the header has {len(columns)}; "
+            "write one cell per column, and quote cells that hold a comma"
+        )
+    given = _Cells(path, line, dict(zip(columns, cells, strict=True)))
+    scan = given.existing_path("path")
+    if scan is None:
+        raise given.error("path", "is empty; give the path of the scan")
+    return TableRow(
+        subject_id=given.subject_id(),
+        path=scan,
+        sex=given.sex(),
+        age_years=given.number(AGE),
+        weight_kg=given.number(WEIGHT),
+        mask=given.existing_path("mask"),
+        line=line,
+    )
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of one row, read with messages that say where they are."""
+
+    table: Path
+    line: int
+    values: Mapping[str, str]
+
+    def error(self, column: str, complaint: str) -> TableError:
+        return TableError(f"{self.table}, line {self.line}, column {column!r}: {complaint}")
+
+    def subject_id(self) -> str:
+        value = self.values["subject_id"]
+        if not SUBJECT_ID_PATTERN.fullmatch(value):
+            raise self.error(
+                "subject_id",
+                f"{value!r} must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a "
+                "letter or digit",
+            )
+        return value
+
+    def sex(self) -> Sex | None:
+        value = self.values.get("sex", "")
+        if not value:
+            return None
+        if value.lower() not in SEXES:
+            raise self.error("sex", f"{value!r} is not F or M; leave the cell empty if unknown")
+        return SEXES[value.lower()]
+
+    def number(self, attribute: Attribute) -> float | None:
+        text = self.values.get(attribute.name, "")
+        if not text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not attribute.low < value <= attribute.high:
+            raise self.error(
+                attribute.name,
+                f"{text!r} is not a number above {attribute.low:g} and up to {attribute.high:g} "
+                f"{attribute.unit}; leave the cell empty if unknown",
+            )
+        return value
+
+    def existing_path(self, column: str) -> Path | None:
+        text = self.values.get(column, "")
+        if not text:
+            return None
+        found = self.table.parent / text
+        if not found.exists():
+            raise self.error(column, f"{text!r} does not exist (paths are relative to the table)")
+        return found
+
+
+def _check_unique(path: Path, rows: tuple[TableRow, ...]) -> None:
+    first_lines: dict[str, int] = {}
+    for row in rows:
+        first = first_lines.setdefault(row.subject_id, row.line)
+        if first != row.line:
+            raise TableError(
+                f"{path}, line {row.line}, column 'subject_id': {row.subject_id!r} is already on "
+                f"line {first}; give each subject one row and an id of its own"
+            )
