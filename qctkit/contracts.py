@@ -3,14 +3,19 @@
 Built-ins and plugins meet the same contracts. Nothing here imports torch at run time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from qctkit.cohort import Cohort
 from qctkit.subject import Sex
+from qctkit.view import View
 from qctkit.volume import Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,4 +71,71 @@ class Exporter(Protocol):
 
     def export(self, cohort: Cohort, folder: Path, *, overwrite: bool) -> Sequence[Path]:
         """Write the cohort below the folder and return the files written."""
+        ...
+
+
+class Role(StrEnum):
+    """What a predictor may be used for.
+
+    A reader only ever reads finished candidates: it is the judge outside the loop, so a recipe
+    that puts one into the loop is refused.
+    """
+
+    LOOP = "loop"
+    READER = "reader"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Views of a cohort's subjects with their attributes.
+
+    Attributes:
+        images: ``(N, 2, D, H, W)`` float32: HU, and the femur's share of each voxel.
+        values: attributes ``(N,)`` float32 by name, NaN where missing; sex is 0 (F) or 1 (M).
+        view: the grid on which the images were sampled.
+    """
+
+    images: "Tensor"
+    values: Mapping[str, "Tensor"]
+    view: View
+
+    def take(self, chosen: Sequence[int]) -> "TrainingData":
+        """Return the data of some subjects."""
+        rows = list(chosen)
+        values = {name: column[rows] for name, column in self.values.items()}
+        return TrainingData(self.images[rows], values, self.view)
+
+
+class PredictorFamily(Protocol):
+    """A kind of predictor that `qctkit train` can fit.
+
+    Contract:
+        - a module maps images ``(N, 2, D, H, W)`` (HU, femur share) to estimates ``(N, A)`` in
+          the order of the attributes it was built for: years and kg for continuous attributes, a
+          logit for binary ones;
+        - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
+        - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
+        - ``fit`` is decided by its arguments and seed alone.
+    """
+
+    name: str
+    role: Role
+    attributes: tuple[str, ...]
+
+    def build(self, attributes: Sequence[str], view: View) -> "nn.Module":
+        """Return an untrained module for these attributes."""
+        ...
+
+    def fit(
+        self,
+        data: TrainingData,
+        attributes: Sequence[str],
+        seed: int,
+        tick: Callable[[], None],
+    ) -> "nn.Module":
+        """Return a module trained on the data, in eval mode; ``tick`` is called as it goes."""
+        ...
+
+    def ticks(self) -> int:
+        """Return how often ``fit`` will call ``tick``."""
         ...

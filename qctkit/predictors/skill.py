@@ -1,0 +1,132 @@
+"""How well a predictor reads an attribute off subjects it was not trained on."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from qctkit.cohort import Record
+
+BOOTSTRAP_DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Response:
+    """The line ``reading = intercept + slope * true`` over unseen subjects.
+
+    Every reader regresses to the mean: its slope lies below 1. What it should read off a subject
+    who changed from one value to another is therefore not the new value but its old reading plus
+    ``slope`` times the change; asking for the value itself would overshoot by 1 / slope.
+
+    Attributes:
+        residual_sd: spread of the readings about the line, in the reading's unit.
+    """
+
+    slope: float
+    intercept: float
+    residual_sd: float
+
+    def expected_change(self, change: float) -> float:
+        """Return the change in reading that a real change of the attribute goes with."""
+        return self.slope * change
+
+
+@dataclass(frozen=True)
+class Skill:
+    """Out-of-fold figures of one attribute of one predictor, over subjects.
+
+    Attributes:
+        subjects: how many had the attribute.
+        figures: continuous: mae, rmse (in the attribute's unit), r2; binary: accuracy, auc and
+            the confusion matrix (true_f_read_f and so on).
+        r2_low: 5th percentile of r2 over bootstrap draws of subjects (continuous only).
+        response: the line of readings on true values.
+    """
+
+    subjects: int
+    figures: dict[str, float]
+    response: Response
+    r2_low: float | None = None
+
+    def record(self) -> Record:
+        """Return the figures as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Record) -> "Skill":
+        """Return the figures that ``record`` gave."""
+        return cls(
+            subjects=record["subjects"],
+            figures=dict(record["figures"]),
+            response=Response(**record["response"]),
+            r2_low=record["r2_low"],
+        )
+
+
+def skill_of(
+    kind: str, true: NDArray[np.floating], read: NDArray[np.floating], groups: Sequence[str]
+) -> Skill:
+    """Return the out-of-fold skill from true values and readings ``(N,)``; NaN means unknown.
+
+    ``groups`` are the subject ids: two hips of one person are one subject to the bootstrap.
+    """
+    known = ~np.isnan(true)
+    true, read = true[known].astype(float), read[known].astype(float)
+    names = np.asarray(groups)[known]
+    response = _response(true, read)
+    count = len(set(names))
+    if kind == "binary":
+        return Skill(count, _binary_figures(true, read), response)
+    draws = _bootstrap_r2(true, read, names)
+    return Skill(count, _continuous_figures(true, read), response, float(np.quantile(draws, 0.05)))
+
+
+def r2(true: NDArray[np.floating], read: NDArray[np.floating]) -> float:
+    """Return 1 - mean squared error / variance: 0 for the mean predictor, below 0 for worse."""
+    spread = float(np.mean((true - true.mean()) ** 2))
+    return 1.0 - float(np.mean((read - true) ** 2)) / max(spread, 1e-12)
+
+
+def _response(true: NDArray[np.floating], read: NDArray[np.floating]) -> Response:
+    centred = true - true.mean()
+    slope = float(centred @ (read - read.mean()) / max(float(centred @ centred), 1e-12))
+    intercept = float(read.mean() - slope * true.mean())
+    residual = read - intercept - slope * true
+    return Response(slope, intercept, float(np.sqrt(residual @ residual / max(len(true) - 2, 1))))
+
+
+def _continuous_figures(true: NDArray[np.floating], read: NDArray[np.floating]) -> dict[str, float]:
+    error = read - true
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mae_of_mean": float(np.abs(true - true.mean()).mean()),
+        "r2": r2(true, read),
+    }
+
+
+def _binary_figures(true: NDArray[np.floating], read: NDArray[np.floating]) -> dict[str, float]:
+    male, read_male = true > 0.5, read > 0.0
+    return {
+        "accuracy": float((male == read_male).mean()),
+        "auc": float(roc_auc_score(male, read)),
+        "true_f_read_f": float((~male & ~read_male).sum()),
+        "true_f_read_m": float((~male & read_male).sum()),
+        "true_m_read_f": float((male & ~read_male).sum()),
+        "true_m_read_m": float((male & read_male).sum()),
+    }
+
+
+def _bootstrap_r2(
+    true: NDArray[np.floating], read: NDArray[np.floating], groups: NDArray[np.str_]
+) -> NDArray[np.float64]:
+    generator = np.random.default_rng(0)
+    rows_of = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+    draws = np.empty(BOOTSTRAP_DRAWS)
+    for draw in range(BOOTSTRAP_DRAWS):
+        picked = generator.integers(len(rows_of), size=len(rows_of))
+        rows = np.concatenate([rows_of[one] for one in picked])
+        draws[draw] = r2(true[rows], read[rows])
+    return draws

@@ -1,0 +1,198 @@
+"""Trained predictors: frozen modules with what is known of them, and how they lie on disk.
+
+A folder holds ``predictors.json`` and one ``<name>.safetensors`` a predictor. Nothing is ever
+unpickled.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from qctkit.cohort import Record
+from qctkit.contracts import PredictorFamily, Role
+from qctkit.errors import PredictorError
+from qctkit.predictors.skill import Skill
+from qctkit.view import View
+from qctkit.window import Window
+
+DESCRIPTION = "predictors.json"
+FORMAT = "qctkit-predictors"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedPredictor:
+    """A frozen module with its contract and its out-of-fold skill.
+
+    Attributes:
+        attributes: what the columns of its estimates are.
+        skills: out-of-fold figures by attribute.
+        held_out: out-of-fold readings by subject: ``{sample_id: {attribute: reading}}``.
+    """
+
+    name: str
+    family: str
+    role: Role
+    attributes: tuple[str, ...]
+    view: View
+    module: nn.Module
+    skills: Mapping[str, Skill]
+    held_out: Mapping[str, Mapping[str, float]]
+
+    def __post_init__(self) -> None:
+        self.module.eval().requires_grad_(False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` of images ``(N, 2, D, H, W)`` (HU, femur share)."""
+        estimates: Tensor = self.module(images)
+        return estimates
+
+    def record(self) -> Record:
+        """Return everything but the weights as JSON values."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "role": self.role,
+            "attributes": list(self.attributes),
+            "view": view_record(self.view),
+            "skills": {name: skill.record() for name, skill in self.skills.items()},
+            "held_out": self.held_out,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PredictorSet:
+    """The predictors that one training gave.
+
+    Attributes:
+        skipped: attributes that the cohort could not teach, and why.
+        training: cohort fingerprint, subjects, seed, folds and versions, for the record.
+    """
+
+    predictors: tuple[TrainedPredictor, ...]
+    skipped: Mapping[str, str]
+    training: Record
+
+    def of_role(self, role: Role) -> tuple[TrainedPredictor, ...]:
+        """Return the predictors of a role."""
+        return tuple(one for one in self.predictors if one.role is role)
+
+    def named(self, name: str) -> TrainedPredictor:
+        """Return one predictor.
+
+        Raises:
+            PredictorError: there is none of that name.
+        """
+        for predictor in self.predictors:
+            if predictor.name == name:
+                return predictor
+        known = ", ".join(predictor.name for predictor in self.predictors)
+        raise PredictorError(
+            f"the trained predictors have no {name!r} (they are: {known}); train again with "
+            "`qctkit train`"
+        )
+
+    @property
+    def view(self) -> View:
+        """The view that all of them share."""
+        return self.predictors[0].view
+
+    def save(self, folder: Path) -> None:
+        """Write weights and description below an existing folder; the description comes last."""
+        for predictor in self.predictors:
+            weights = {name: t.contiguous() for name, t in predictor.module.state_dict().items()}
+            save_file(weights, folder / f"{predictor.name}.safetensors")
+        description = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "predictors": [predictor.record() for predictor in self.predictors],
+            "skipped": dict(self.skipped),
+            "training": self.training,
+        }
+        text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False)
+        (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def load_predictors(folder: Path, family_named: Callable[[str], PredictorFamily]) -> PredictorSet:
+    """Return the predictors that a folder holds.
+
+    Raises:
+        PredictorError: the folder or a file of it is missing, damaged or of another format.
+    """
+    description = read_description(folder)
+    predictors = []
+    for entry in description["predictors"]:
+        view = view_of(entry["view"])
+        module = family_named(entry["family"]).build(entry["attributes"], view)
+        _load_weights(module, folder / f"{entry['name']}.safetensors")
+        predictors.append(
+            TrainedPredictor(
+                name=entry["name"],
+                family=entry["family"],
+                role=Role(entry["role"]),
+                attributes=tuple(entry["attributes"]),
+                view=view,
+                module=module,
+                skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
+                held_out=entry["held_out"],
+            )
+        )
+    return PredictorSet(tuple(predictors), description["skipped"], description["training"])
+
+
+def read_description(folder: Path) -> Record:
+    """Return what ``predictors.json`` says.
+
+    Raises:
+        PredictorError: it is missing, damaged or of another format.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise PredictorError(
+            f"{folder} holds no {DESCRIPTION}; make predictors with `qctkit train`"
+        )
+    try:
+        description: Record = json.loads(path.read_text(encoding="utf-8"))
+        found = description["format"], description["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PredictorError(f"{path} is damaged ({error}); train again") from error
+    if found != (FORMAT, FORMAT_VERSION):
+        raise PredictorError(f"{path} has format {found}, expected {FORMAT} {FORMAT_VERSION}")
+    return description
+
+
+def view_record(view: View) -> Record:
+    """Return a view as JSON values."""
+    return asdict(view)
+
+
+def view_of(record: Record) -> View:
+    """Return the view that ``view_record`` gave."""
+    d, h, w = record["shape"]
+    return View((d, h, w), record["spacing_mm"], Window(**record["window"]))
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    try:
+        module.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PredictorError(f"{path} cannot be loaded ({error}); train again") from error
+
+
+def estimates_by_attribute(
+    predictors: Sequence[TrainedPredictor], images: Tensor
+) -> dict[str, dict[str, list[float]]]:
+    """Return ``{predictor: {attribute: readings}}`` of images, without gradients."""
+    with torch.no_grad():
+        return {
+            one.name: {
+                attribute: [float(value) for value in column]
+                for attribute, column in zip(one.attributes, one(images).T, strict=True)
+            }
+            for one in predictors
+        }
