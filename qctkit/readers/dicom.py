@@ -102,9 +102,8 @@ def _series(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
 
 def _in_words(series: Sequence[SliceHeader]) -> str:
     ends = sorted(series, key=lambda one: one.height_mm)
-    return (
-        f"number {ends[0]}" if len(series) == 1 else f"{len(series)} from {ends[0]} to {ends[-1]}"
-    )
+    span = f"number {ends[0]}" if len(series) == 1 else f"{ends[0]} to {ends[-1]}"
+    return f"{len(series)} x {span}"
 
 
 def _scan(series: Sequence[SliceHeader]) -> Scan:

@@ -4,6 +4,8 @@ Only the tags named here are ever read, so that no other header value can reach 
 message or a log line.
 """
 
+import struct
+import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -48,6 +50,21 @@ READ_TAGS: list[str] = [
     "PatientWeight",
 ]
 LIBRARY_LOGGER = "pydicom"
+DAMAGED = (
+    InvalidDicomError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and the decoders raise on damaged files."""
 SECONDARY_CAPTURE_PREFIX = "1.2.840.10008.5.1.4.1.1.7"
 REPORT_PREFIX = "1.2.840.10008.5.1.4.1.1.88."
 OTHER_SCALES = ("OD", "MGML", "Z_EFF", "ED", "EDW", "PCT")
@@ -122,7 +139,7 @@ def read_dataset(file: DicomFile, tags: list[str]) -> Dataset:
             return pydicom.dcmread(
                 stream, stop_before_pixels="PixelData" not in tags, specific_tags=tags
             )
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError):
+    except DAMAGED:
         # The cause may quote header values.
         raise ScanError("the file is truncated or damaged") from None
 
@@ -228,7 +245,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
     try:
         with quiet(LIBRARY_LOGGER):
             value = dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError):
+    except DAMAGED:
         return ""
     if value is None:
         return ""
@@ -237,4 +254,4 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 
 def _media_class(dataset: Dataset) -> str:
-    return str(getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
+    return _text(getattr(dataset, "file_meta", Dataset()), "MediaStorageSOPClassUID")

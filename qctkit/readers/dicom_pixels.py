@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.uid import RLELossless
 
 from qctkit.errors import ScanError
-from qctkit.readers.dicom_header import LIBRARY_LOGGER, SliceHeader, read_dataset
+from qctkit.readers.dicom_header import DAMAGED, LIBRARY_LOGGER, SliceHeader, read_dataset
 from qctkit.readers.quiet import quiet
 from qctkit.volume import INT16_RANGE, Voxels
 
@@ -43,8 +44,11 @@ def _stored_values(one: SliceHeader) -> NDArray[np.generic]:
     try:
         dataset = read_dataset(one.file, PIXEL_TAGS)
         with quiet(LIBRARY_LOGGER):
+            if dataset.file_meta.TransferSyntaxUID == RLELossless:
+                # pylibjpeg's RLE decoder panics on damage, past every handler for exceptions.
+                dataset.pixel_array_options(decoding_plugin="pydicom")
             pixels: NDArray[np.generic] = dataset.pixel_array
-    except (ScanError, AttributeError, EOFError, RuntimeError, ValueError, TypeError, KeyError):
+    except (ScanError, *DAMAGED):
         # What the decoders raise may quote header values.
         raise ScanError(
             f"the pixels of slice {one} are truncated or cannot be decoded; copy the series again"
