@@ -1,0 +1,123 @@
+"""One femur grown from its head, cut at the joint and trimmed to the half-maximum edge."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from qctkit.segmentation.fill import fill_planes
+from qctkit.segmentation.surface import HeadSurface
+from qctkit.volume import Mask
+
+LEAST_BONE_HU = 200.0
+"""Bone for growing: the half maximum of the thinnest cortex; blurred muscle stays below it."""
+
+MOST_BONE_HU = 600.0
+"""Half maximum of a thick cortex (1200 HU) beside muscle."""
+
+SOFT_TISSUE_HU = 50.0
+PEAK_REACH_MM = 3.0
+"""A voxel at the edge of the bone lies this close to the peak of its cortex."""
+
+WALL_MM = 9.0
+"""Thickness of the shell around the head that is not femur: joint space and acetabulum."""
+
+NECK_COSINE = 0.64
+"""Within 50 degrees of the neck's axis the femur leaves its head."""
+
+TRIM_MM = 3.0
+OPENING_MM = 2.5
+"""Bridges thinner than twice this, of the rim of the acetabulum to the neck, are cut."""
+
+LARGEST_HOLE_MM2 = 900.0
+
+
+def grow_femur(
+    image_hu: NDArray[np.float32], spacing_mm: float, surface: HeadSurface
+) -> Mask:
+    """Return the filled femur of a head ``(D, H, W)``; empty where nothing grew."""
+    head, wall = head_and_wall(image_hu.shape, spacing_mm, surface)
+    smooth = ndimage.gaussian_filter(image_hu, 0.5 / spacing_mm)
+    bone = (smooth > LEAST_BONE_HU) & ~wall
+    solid = (_close(_fill(bone | head, spacing_mm), 1.5, spacing_mm) & ~wall) | head
+    solid = _fill(solid, spacing_mm) & ~wall
+    femur = _part_with(solid, head, spacing_mm)
+    return _trim(femur, head, wall, smooth, spacing_mm)
+
+
+def head_and_wall(
+    shape: tuple[int, ...], spacing_mm: float, surface: HeadSurface
+) -> tuple[Mask, Mask]:
+    """Return the head within its surface, and the shell about it that cannot be femur."""
+    head = np.zeros(shape, dtype=bool)
+    wall = np.zeros(shape, dtype=bool)
+    reach = (surface.radius_mm + WALL_MM + 4.0) / spacing_mm
+    box = tuple(
+        slice(max(0, int(c - reach)), max(0, min(n, int(c + reach) + 2)))
+        for c, n in zip(surface.centre, shape, strict=True)
+    )
+    offsets = np.stack(np.meshgrid(*[np.arange(s.start, s.stop) for s in box], indexing="ij"), -1)
+    offsets = (offsets - surface.centre) * spacing_mm
+    distance_mm = np.linalg.norm(offsets, axis=-1)
+    towards = offsets / np.maximum(distance_mm, 1e-6)[..., None]
+    weights, rays = cKDTree(surface.directions).query(towards, k=3)
+    weights = 1.0 / (weights + 0.01)
+    radii_mm = (surface.radii_mm[rays] * weights).sum(-1) / weights.sum(-1)
+    off_neck = towards @ surface.neck < NECK_COSINE
+    within = distance_mm <= radii_mm
+    head[box] = within & (off_neck | (distance_mm < 0.9 * surface.radius_mm))
+    wall[box] = ~within & off_neck & (distance_mm < radii_mm + WALL_MM)
+    return head, wall
+
+
+def _fill(mask: Mask, spacing_mm: float) -> Mask:
+    return fill_planes(mask, int(LARGEST_HOLE_MM2 / spacing_mm**2))
+
+
+def _close(mask: Mask, radius_mm: float, spacing_mm: float) -> Mask:
+    margin = int(np.ceil(radius_mm / spacing_mm)) + 1
+    padded = np.pad(mask, margin, mode="edge")
+    grown = _near(padded, radius_mm, spacing_mm)
+    closed = ~_near(~grown, radius_mm, spacing_mm)
+    inner = slice(margin, -margin)
+    return closed[inner, inner, inner] | mask
+
+
+def _near(mask: Mask, distance_mm: float, spacing_mm: float) -> Mask:
+    return np.asarray(ndimage.distance_transform_edt(~mask) * spacing_mm <= distance_mm)
+
+
+def _part_with(solid: Mask, head: Mask, spacing_mm: float) -> Mask:
+    """Return what hangs together with the head by more than thin bridges."""
+    core = ndimage.distance_transform_edt(np.pad(solid, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
+    core = (core * spacing_mm > OPENING_MM) | head
+    labels, _ = ndimage.label(core)
+    chosen = np.bincount(labels[head])
+    if len(chosen) < 2:
+        return np.zeros_like(solid)
+    chosen[0] = 0
+    part = labels == chosen.argmax()
+    return solid & _near(part, OPENING_MM + 1.5 * spacing_mm, spacing_mm)
+
+
+def _trim(
+    femur: Mask, head: Mask, wall: Mask, smooth: NDArray[np.float32], spacing_mm: float
+) -> Mask:
+    """Return the femur with its surface at half the height of the cortex beneath.
+
+    Voxels below half of the local peak are taken off from the outside, at most ``TRIM_MM``
+    deep; marrow and trabecular bone below that stay, since the cortex lies between.
+    """
+    size = 2 * round(PEAK_REACH_MM / spacing_mm) + 1
+    peak = ndimage.maximum_filter(smooth, size=size)
+    half = np.clip(0.5 * (peak + SOFT_TISSUE_HU), LEAST_BONE_HU, MOST_BONE_HU)
+    depth_mm = ndimage.distance_transform_edt(femur) * spacing_mm
+    loose = femur & (smooth < half) & (depth_mm <= TRIM_MM) & ~_near(wall, 1.5, spacing_mm)
+    outside = ndimage.binary_propagation(
+        ndimage.binary_dilation(~femur) & loose, mask=loose
+    )
+    trimmed = _fill(_close(femur & ~outside, 1.5, spacing_mm) & ~wall, spacing_mm) & ~wall
+    labels, _ = ndimage.label(trimmed)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax()) if sizes.any() else trimmed

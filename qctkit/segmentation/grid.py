@@ -1,0 +1,87 @@
+"""An isotropic RAS grid to work on, and the way back to the scan's own voxels."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from qctkit.geometry import FloatArray, Geometry
+from qctkit.volume import Mask, Volume
+
+AIR_HU = -1000.0
+"""What lies outside the scan, where an oblique scan leaves the corners of the grid empty."""
+
+
+def isotropic_grid(geometry: Geometry, spacing_mm: float) -> Geometry:
+    """Return the grid of cubic voxels, axes superior, anterior, right, that covers the scan."""
+    d, h, w = geometry.shape
+    corners = geometry.to_world(
+        [(i, j, k) for i in (0, d - 1) for j in (0, h - 1) for k in (0, w - 1)]
+    )
+    low = corners.min(axis=0)
+    extent = corners.max(axis=0) - low
+    x, y, z = (int(np.floor(length / spacing_mm + 1e-6)) + 1 for length in extent)
+    spacing = (spacing_mm, spacing_mm, spacing_mm)
+    return Geometry.from_spacing((z, y, x), spacing, (low[0], low[1], low[2]))
+
+
+def resample(volume: Volume, grid: Geometry) -> NDArray[np.float32]:
+    """Return the HU of a volume at the voxels of a grid, by linear interpolation."""
+    matrix, offset = _index_map(grid, volume.geometry)
+    moved = ndimage.affine_transform(
+        volume.voxels.astype(np.float32),
+        matrix,
+        offset,
+        output_shape=grid.shape,
+        order=1,
+        mode="nearest",
+    )
+    if not _is_axis_aligned(matrix):
+        moved[~_inside(grid, volume.geometry)] = AIR_HU
+    return np.asarray(moved, dtype=np.float32)
+
+
+def to_native(mask: Mask, grid: Geometry, native: Geometry) -> Mask:
+    """Return a mask of a grid on the scan's own voxels.
+
+    A signed distance is interpolated rather than the mask, so that the surface stays smooth
+    where slices are thick.
+    """
+    signed_mm = signed_distance_mm(mask, grid.spacing_mm[0])
+    matrix, offset = _index_map(native, grid)
+    moved = ndimage.affine_transform(
+        signed_mm, matrix, offset, output_shape=native.shape, order=1, mode="nearest"
+    )
+    return np.asarray(moved > 0.0)
+
+
+def signed_distance_mm(mask: Mask, spacing_mm: float) -> NDArray[np.float32]:
+    """Return the distance to the mask's surface, mm, positive inside and negative outside.
+
+    The surface lies midway between a voxel inside and its neighbour outside.
+    """
+    inside = ndimage.distance_transform_edt(mask)
+    outside = ndimage.distance_transform_edt(~mask)
+    half_voxel = np.where(mask, -0.5, 0.5)
+    return np.asarray((inside - outside + half_voxel) * spacing_mm, dtype=np.float32)
+
+
+def _index_map(target: Geometry, source: Geometry) -> tuple[FloatArray, FloatArray]:
+    """Return the matrix and offset that take indices of the target to those of the source."""
+    combined = np.linalg.inv(source.affine) @ target.affine
+    return combined[:3, :3], combined[:3, 3]
+
+
+def _is_axis_aligned(matrix: FloatArray) -> bool:
+    """Whether each axis of one grid runs along one axis of the other."""
+    largest = np.abs(matrix).max(axis=0)
+    return bool(np.allclose(np.abs(matrix).sum(axis=0), largest, rtol=1e-3))
+
+
+def _inside(grid: Geometry, native: Geometry) -> Mask:
+    """Return where the voxels of a grid lie within the scan, to half a voxel."""
+    matrix, offset = _index_map(grid, native)
+    ones = np.ones(native.shape, dtype=np.float32)
+    seen = ndimage.affine_transform(
+        ones, matrix, offset, output_shape=grid.shape, order=1, mode="constant"
+    )
+    return np.asarray(seen > 0.5)
