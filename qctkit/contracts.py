@@ -9,10 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qctkit.cohort import Cohort
-from qctkit.subject import Sex
+from qctkit.cohort import Cohort, Record, Sample
+from qctkit.density import DensityReference
+from qctkit.frame import FemurFrame
+from qctkit.subject import Sex, Subject
 from qctkit.view import View
-from qctkit.volume import Volume
+from qctkit.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -139,3 +141,203 @@ class PredictorFamily(Protocol):
     def ticks(self) -> int:
         """Return how often ``fit`` will call ``tick``."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A batch of femurs on a grid, for edits: the predictors' view or the scan's own voxels.
+
+    Attributes:
+        hu: ``(N, D, H, W)`` float32.
+        femur: ``(N, D, H, W)`` float32, the femur's share of each voxel.
+        positions: ``(N or 1, D, H, W, 3)`` float32, frame positions (superior, anterior, medial)
+            divided by the view's half extent, so that the view spans [-1, 1].
+    """
+
+    hu: "Tensor"
+    femur: "Tensor"
+    positions: "Tensor"
+
+    def take(self, rows: "Tensor") -> "Scene":
+        """Return some of the batch."""
+        shared = len(self.positions) == 1
+        return Scene(
+            self.hu[rows], self.femur[rows], self.positions if shared else self.positions[rows]
+        )
+
+
+class Edit(Protocol):
+    """A differentiable, parameterised change of a volume.
+
+    Contract:
+        - parameters at zero are the identity, exactly;
+        - parameters are in the physical units that ``units`` names and know no voxel grid: the
+          same ones change a coarse view and the full-resolution scan alike;
+        - ``change_hu`` adds nothing outside ``region``, grown by the scanner's blur;
+        - ``step_sizes`` are Adam's first step for each parameter, in its unit;
+        - ``blur_mm`` is the sigma of the scanner's blur that a rendered change passes through, 0
+          for none.
+    """
+
+    name: str
+    account: str
+    blur_mm: float
+    units: Mapping[str, str]
+    step_sizes: Mapping[str, float]
+
+    def start(self, batch: int, view: View) -> "dict[str, Tensor]":
+        """Return parameters at zero, each ``(N, ...)``."""
+        ...
+
+    def change_hu(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
+        """Return what is added to the HU, ``(N, D, H, W)``."""
+        ...
+
+    def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
+        """Return the voxels ``(D, H, W)`` of a scan that the edit may change."""
+        ...
+
+    def within_limits(self, parameters: "Mapping[str, Tensor]") -> "Tensor":
+        """Return ``(N,)`` bool: whether the parameters obey the edit's own constraint."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """The state of an edit that preservation terms judge."""
+
+    edit: Edit
+    scene: Scene
+    change_hu: "Tensor"
+    parameters: "Mapping[str, Tensor]"
+
+
+class LossTerm(Protocol):
+    """A preservation term: what a change costs.
+
+    Contract:
+        - gives ``(N,)`` values of at least 0, unit-free, 0 at the identity;
+        - each value depends on its own sample alone;
+        - its gradient is finite everywhere, the identity included.
+    """
+
+    name: str
+
+    def __call__(self, change: Change) -> "Tensor":
+        """Return the cost of each sample's change, ``(N,)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A validator's answer about a candidate.
+
+    Attributes:
+        validator: its name.
+        passed: pass or fail.
+        figures: what the verdict rests on, by name with unit.
+        words: the same in a sentence that a user understands.
+    """
+
+    validator: str
+    passed: bool
+    figures: Mapping[str, float]
+    words: str
+
+    def record(self) -> Record:
+        """Return the verdict as JSON values."""
+        return {
+            "validator": self.validator,
+            "passed": self.passed,
+            "figures": dict(self.figures),
+            "words": self.words,
+        }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one predictor reads off a source and its candidate, beside what it should read.
+
+    Attributes:
+        predictor, role, attribute: whose reading of what.
+        before, after: readings (years, kg, or a logit for sex).
+        expected: what this predictor reads, on average, off a real subject changed in this way.
+        typical_error: spread of its readings of unseen real subjects about its own line.
+    """
+
+    predictor: str
+    role: Role
+    attribute: str
+    before: float
+    after: float
+    expected: float
+    typical_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A changed volume with what is asked of it, for validators to judge.
+
+    Attributes:
+        source: the real sample it was made from.
+        volume: the changed volume, same geometry and unit.
+        region: voxels that the recipe may change.
+        label: the subject that the candidate claims to be.
+        carried: attributes whose target it must reach.
+        readings: of every predictor, in the loop and outside it.
+    """
+
+    source: Sample
+    volume: Volume
+    region: Mask
+    label: Subject
+    carried: tuple[str, ...]
+    readings: tuple[Reading, ...]
+
+
+class Validator(Protocol):
+    """A candidate to a verdict.
+
+    Contract:
+        - looks only at the candidate and at the reference, and changes neither;
+        - gives the same verdict every time;
+        - its words say what was found, not only whether it passed.
+    """
+
+    name: str
+
+    def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:
+        """Return the verdict on a candidate, given the densities of the real cohort."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Predictors, edit, loss terms, validators and defaults under one name.
+
+    Attributes:
+        name: what ``--plugin`` selects.
+        account: one sentence: what it changes and what it leaves alone.
+        predictors: names of the predictors that drive the loop; none may be a reader.
+        edit: name of the edit.
+        preservation: weight of each loss term, by name.
+        validators: names; a candidate is accepted when all pass.
+        may_carry: attributes that the edit could carry, if the cohort shows that it does.
+        carried_by: the predictor whose skill on unseen subjects decides what is carried.
+        least_r2: lower 5 % bound of that skill for an attribute to be carried.
+        drives_all: drive every attribute although none is carried (the study's algorithm).
+        steps, patience: at most so many steps; stalled after so many without improvement.
+    """
+
+    name: str
+    account: str
+    predictors: tuple[str, ...]
+    edit: str
+    preservation: Mapping[str, float]
+    validators: tuple[str, ...]
+    may_carry: tuple[str, ...]
+    carried_by: str
+    least_r2: float = 0.1
+    drives_all: bool = False
+    steps: int = 150
+    patience: int = 25

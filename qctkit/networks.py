@@ -78,7 +78,7 @@ class Schedule:
         weight_decay: AdamW's decoupled decay.
     """
 
-    epochs: int = 60
+    epochs: int = 40
     batch: int = 8
     learning_rate: float = 3e-3
     weight_decay: float = 2e-2

@@ -34,6 +34,7 @@ class Origin(StrEnum):
     TABLE = "table"
     HEADER = "header"
     SIMULATED = "simulated"
+    TARGET = "target"
     MISSING = "missing"
 
 

@@ -1,0 +1,85 @@
+"""The built-in components, offered through the same hooks as everyone else's.
+
+Imports wait until a hook is called, so that discovering plugins loads nothing heavy.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from qctkit.hookspecs import PROJECT
+
+if TYPE_CHECKING:
+    from qctkit.contracts import (
+        Edit,
+        Exporter,
+        LossTerm,
+        PredictorFamily,
+        Reader,
+        Recipe,
+        Validator,
+    )
+
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookimpl
+def register_readers() -> "Sequence[Reader]":
+    """Return the readers of DICOM series and NIfTI files."""
+    from qctkit.readers.dicom import DicomReader
+    from qctkit.readers.nifti import NiftiReader
+
+    return (NiftiReader(), DicomReader())
+
+
+@hookimpl
+def register_predictors() -> "Sequence[PredictorFamily]":
+    """Return the density model and the networks."""
+    from qctkit.predictors.density import DensityFamily
+    from qctkit.predictors.network import network_families
+
+    return (DensityFamily(), *network_families())
+
+
+@hookimpl
+def register_edits() -> "Sequence[Edit]":
+    """Return the density field and the study's free voxels."""
+    from qctkit.engine.edits.density_field import DensityField
+    from qctkit.engine.edits.voxel import Voxel
+
+    return (DensityField(), Voxel())
+
+
+@hookimpl
+def register_losses() -> "Sequence[LossTerm]":
+    """Return the preservation terms."""
+    from qctkit.engine.losses.preservation import Size, Smoothness, TotalVariation
+
+    return (Size(), Smoothness(), TotalVariation())
+
+
+@hookimpl
+def register_validators() -> "Sequence[Validator]":
+    """Return the validators of attributes, structure and density."""
+    from qctkit.validators.attributes import Attributes
+    from qctkit.validators.density import Density
+    from qctkit.validators.structure import Structure
+
+    return (Attributes(), Structure(), Density())
+
+
+@hookimpl
+def register_recipes() -> "Sequence[Recipe]":
+    """Return the source study's baseline; femur-density is a plugin of its own."""
+    from qctkit.recipes.voxel_baseline import voxel_baseline
+
+    return (voxel_baseline(),)
+
+
+@hookimpl
+def register_exporters() -> "Sequence[Exporter]":
+    """Return the NIfTI exporter."""
+    from qctkit.exporters.nifti import NiftiExporter
+
+    return (NiftiExporter(),)

@@ -1,0 +1,35 @@
+"""Smooth scalar fields on a coarse grid of knots in the femur frame."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qctkit.view import View
+
+KNOT_SPACING_MM = 27.0
+"""Distance between knots: about the width of a neck, so that head, neck, trochanters and shaft
+can change apart but no pattern finer than them can be drawn."""
+
+
+def knots(view: View) -> tuple[int, int, int]:
+    """Return the number of knots along superior, anterior, medial that span the view."""
+    d, h, w = (int(np.ceil(2 * half / KNOT_SPACING_MM)) + 1 for half in view.half_extent_mm)
+    return d, h, w
+
+
+def field_at(values: Tensor, positions: Tensor) -> Tensor:
+    """Return a field ``(N, d, h, w)`` of knots at positions ``(N or 1, D, H, W, 3)`` in [-1, 1].
+
+    Knots span the view; beyond it the field keeps its border value. Between knots it follows a
+    trilinear interpolation with smoothstep weights, whose slope is continuous.
+    """
+    counts = torch.tensor(values.shape[1:], dtype=positions.dtype)
+    cells = (positions.clamp(-1.0, 1.0) + 1.0) / 2.0 * (counts - 1.0)
+    whole = cells.floor()
+    part = cells - whole
+    smooth = (whole + part * part * (3.0 - 2.0 * part)) / (counts - 1.0) * 2.0 - 1.0
+    grid = smooth.flip(-1).expand(len(values), *smooth.shape[1:])
+    sampled = torch.nn.functional.grid_sample(
+        values[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return sampled[:, 0]

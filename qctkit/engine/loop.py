@@ -1,0 +1,164 @@
+"""The optimisation: frozen predictors, an edit per clone, Adam on the edit's parameters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from qctkit.contracts import Change, Edit, LossTerm, Scene
+
+REACHED_WITHIN = 0.15
+"""A reading counts as reached within this share of the predictor's typical error."""
+
+FEWEST_STEPS = 20
+"""Steps before a candidate may stop, so that preservation terms have had their say."""
+
+LEAST_IMPROVEMENT = 1e-3
+"""Share by which the loss must fall to count as progress."""
+
+
+class Stop(StrEnum):
+    """Why a candidate's optimisation ended."""
+
+    REACHED = "reached"
+    STALLED = "stalled"
+    OUT_OF_STEPS = "out of steps"
+    REFUSED = "refused by a constraint"
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What one predictor in the loop should come to read of one attribute.
+
+    Attributes:
+        read: the predictor's column for the attribute, images ``(N, 2, D, H, W)`` to ``(N,)``.
+        wanted: readings wanted, ``(N,)``; NaN where this sample has no such target.
+        typical_error: the predictor's error on unseen subjects, which weighs its aim.
+    """
+
+    read: Callable[[Tensor], Tensor]
+    wanted: Tensor
+    typical_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How one candidate's optimisation ended.
+
+    Attributes:
+        parameters: the edit's parameters at the lowest loss met.
+        stop: why it ended; ``steps`` how many were taken; ``losses`` one a step.
+    """
+
+    parameters: Mapping[str, Tensor]
+    stop: Stop
+    steps: int
+    losses: tuple[float, ...]
+
+
+def optimise(
+    scene: Scene,
+    edit: Edit,
+    start: Mapping[str, Tensor],
+    aims: Sequence[Aim],
+    preservation: Sequence[tuple[float, LossTerm]],
+    *,
+    steps: int,
+    patience: int,
+    tick: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """Return the outcome of each sample in the batch.
+
+    Minimises, per sample, the mean over aims of ((reading - wanted) / typical error)^2 plus the
+    weighted preservation terms. Samples never influence one another.
+    """
+    parameters = {name: values.clone().requires_grad_() for name, values in start.items()}
+    optimiser = torch.optim.Adam(
+        [{"params": [values], "lr": edit.step_sizes[name]} for name, values in parameters.items()]
+    )
+    batch = [_Progress() for _ in scene.hu]
+    for step in range(steps):
+        running = torch.tensor([row for row, one in enumerate(batch) if one.stop is None])
+        if not len(running):
+            break
+        chosen = {name: values[running] for name, values in parameters.items()}
+        loss, reached = _evaluate(scene.take(running), edit, chosen, aims, preservation, running)
+        allowed = edit.within_limits(chosen)
+        for place, row in enumerate(running.tolist()):
+            batch[row].note(
+                float(loss[place]),
+                {name: values[place].detach().clone() for name, values in chosen.items()},
+                reached=bool(reached[place]) and step + 1 >= FEWEST_STEPS,
+                allowed=bool(allowed[place]),
+                patience=patience,
+            )
+        optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        optimiser.step()
+        tick()
+    return [one.outcome() for one in batch]
+
+
+def _evaluate(
+    scene: Scene,
+    edit: Edit,
+    parameters: Mapping[str, Tensor],
+    aims: Sequence[Aim],
+    preservation: Sequence[tuple[float, LossTerm]],
+    rows: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return the loss ``(N,)``, and whether every aim is reached ``(N,)``."""
+    added = edit.change_hu(scene, parameters)
+    images = torch.stack([scene.hu + added, scene.femur], dim=1)
+    change = Change(edit, scene, added, parameters)
+    loss = torch.zeros(len(rows))
+    reached = torch.ones(len(rows), dtype=torch.bool)
+    for aim in aims:
+        wanted = aim.wanted[rows]
+        asked = ~wanted.isnan()
+        error = (aim.read(images) - torch.nan_to_num(wanted)) / aim.typical_error
+        error = torch.where(asked, error, 0.0)
+        loss = loss + error.square() / len(aims)
+        reached &= error.detach().abs() <= REACHED_WITHIN
+    for weight, term in preservation:
+        loss = loss + weight * term(change)
+    return loss, reached
+
+
+class _Progress:
+    """What has been seen of one sample so far; it stops as soon as it has a reason."""
+
+    def __init__(self) -> None:
+        self.stop: Stop | None = None
+        self._losses: list[float] = []
+        self._best: dict[str, Tensor] = {}
+        self._lowest = float("inf")
+        self._since_best = 0
+
+    def note(
+        self,
+        loss: float,
+        parameters: dict[str, Tensor],
+        *,
+        reached: bool,
+        allowed: bool,
+        patience: int,
+    ) -> None:
+        self._losses.append(loss)
+        if not allowed:
+            self.stop = Stop.REFUSED
+        if loss < self._lowest * (1.0 - LEAST_IMPROVEMENT) or not self._best:
+            self._lowest, self._best, self._since_best = loss, parameters, 0
+        else:
+            self._since_best += 1
+        if self._since_best >= patience:
+            self.stop = Stop.STALLED
+        if reached:
+            self.stop, self._best = Stop.REACHED, parameters
+
+    def outcome(self) -> Outcome:
+        return Outcome(
+            self._best, self.stop or Stop.OUT_OF_STEPS, len(self._losses), tuple(self._losses)
+        )
