@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -51,6 +51,7 @@ READ_TAGS: list[str] = [
 ]
 LIBRARY_LOGGER = "pydicom"
 DAMAGED = (
+    BytesLengthException,
     InvalidDicomError,
     AttributeError,
     EOFError,

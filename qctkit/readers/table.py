@@ -93,7 +93,7 @@ def _columns(path: Path, line: int, header: list[str]) -> tuple[str, ...]:
 
 
 def _unknown_column(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), [*COLUMNS, *OTHER_NAMES], n=1)
+    near = difflib.get_close_matches(name.lower(), [*COLUMNS, *OTHER_NAMES], n=1, cutoff=0.5)
     if near:
         return f"unknown column {name!r}; did you mean {near[0]!r}?"
     return f"unknown column {name!r}; rename it to one of {', '.join(COLUMNS)}, or remove it"

@@ -1,0 +1,127 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qctkit.errors import ScanError
+from qctkit.readers.dicom import DicomReader
+
+Write = Callable[..., Path]
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ScanError) as caught:
+        DicomReader().read(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder}: ")
+    return message
+
+
+def at(height_mm: float) -> dict[str, list[float]]:
+    return {"ImagePositionPatient": [-10.0, -20.0, height_mm]}
+
+
+def test_missing_slice_is_located(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(4).unlink()
+    message = refusal(folder)
+    assert "1 slice is missing (others are 2.50 mm apart)" in message
+    assert "between 3 (at 107.50 mm) and 5 (at 112.50 mm), 5.00 mm apart" in message
+    assert "export the whole series again" in message
+
+
+def test_several_missing_slices_are_counted(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(3).unlink()
+    write_slice(4).unlink()
+    assert "2 slices are missing" in refusal(folder)
+
+
+def test_uneven_spacing_names_the_slices(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(6, **at(116.1))
+    message = refusal(folder)
+    assert "unevenly spaced (most are 2.50 mm apart)" in message
+    assert "between 5 (at 112.50 mm) and 6 (at 116.10 mm), 3.60 mm apart" in message
+
+
+def test_positions_rounded_to_hundredths_are_even(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(3, **at(107.51))
+    assert DicomReader().read(folder)[0].volume.spacing_mm[0] == pytest.approx(2.5)
+
+
+def test_duplicated_position_names_both_slices(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(7, name="again", **at(107.5))
+    message = refusal(folder)
+    assert "3 (at 107.50 mm)" in message
+    assert "7 (at 107.50 mm)" in message
+    assert "keep one image per position" in message
+
+
+def test_mixed_series_are_refused_without_their_uids(write_series: Write, write_slice: Write):
+    folder = write_series(SeriesInstanceUID="1.2.333")
+    write_slice(8, name="other", SeriesInstanceUID="1.2.444")
+    message = refusal(folder)
+    assert "slices of 2 CT series are mixed" in message
+    assert "1 x number 8 (at 120.00 mm)" in message
+    assert "1.2.333" not in message
+    assert "1.2.444" not in message
+
+
+def test_mixed_orientation_names_the_odd_slice(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(2, ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
+    message = refusal(folder)
+    assert "slices differ in orientation: 2 (at " in message
+    assert "(1, 0, 0, 0, 1, 0)" in message
+
+
+def test_mixed_matrix_names_the_odd_slice(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(2, Rows=6)
+    assert "differ in matrix: 2 (at 105.00 mm) have 6 x 5, the others 4 x 5" in refusal(folder)
+
+
+def test_mixed_pixel_spacing_names_the_odd_slice(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(2, PixelSpacing=[0.7, 0.6])
+    assert "differ in pixel spacing: 2 (at 105.00 mm) have 0.7 x 0.6 mm" in refusal(folder)
+
+
+def test_single_slice_is_refused(write_slice: Write):
+    assert "only one CT slice, number 1 (at 102.50 mm)" in refusal(write_slice(1).parent)
+
+
+def test_single_file_is_claimed_and_refused(write_slice: Write):
+    file = write_slice(1)
+    assert DicomReader().claims(file)
+    assert "give the folder that holds the whole series" in refusal(file)
+
+
+def test_tilted_gantry_is_refused_with_its_angle(write_slice: Write):
+    for number in range(1, 7):
+        position = [-10.0, 0.9 * number, 2.0 * number]
+        file = write_slice(number, ImagePositionPatient=position)
+    message = refusal(file.parent)
+    assert "24.2 degrees off their normal (tilted gantry), from 1 (at 2.00 mm)" in message
+    assert "resample" in message
+
+
+def test_slice_shifted_sideways_is_named(write_series: Write, write_slice: Write):
+    folder = write_series()
+    write_slice(3, ImagePositionPatient=[-9.0, -20.0, 107.5])
+    assert "shifted sideways against the others: 3 (at 107.50 mm)" in refusal(folder)
+
+
+def test_skewed_orientation_is_refused(write_series: Write):
+    folder = write_series(ImageOrientationPatient=[1, 0, 0, 0.3, 1, 0])
+    assert "not two unit vectors at a right angle" in refusal(folder)
+
+
+def test_long_lists_are_cut_short(write_series: Write, write_slice: Write):
+    folder = write_series()
+    for number in range(1, 7):
+        write_slice(number, name=f"copy {number}")
+    assert "and 1 more" in refusal(folder)
