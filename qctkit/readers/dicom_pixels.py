@@ -8,6 +8,7 @@ from pydicom.uid import RLELossless
 
 from qctkit.errors import ScanError
 from qctkit.readers.dicom_header import DAMAGED, LIBRARY_LOGGER, SliceHeader, read_dataset
+from qctkit.readers.hounsfield_range import LARGEST_HU, check_range
 from qctkit.readers.quiet import quiet
 from qctkit.volume import INT16_RANGE, Voxels
 
@@ -30,10 +31,12 @@ def read_voxels(slices: Sequence[SliceHeader]) -> Voxels:
 
     Raises:
         ScanError: a slice's pixels are truncated or cannot be decoded; the slice is named.
+        InputError: values are not HU.
     """
     voxels: Voxels = np.empty((len(slices), *slices[0].matrix), dtype=np.int16)
     for index, one in enumerate(slices):
         values = _hounsfield(_stored_values(one), one.slope, one.intercept)
+        check_range(values)
         if voxels.dtype == np.int16 and not _fits_int16(values):
             voxels = voxels.astype(np.float32)
         voxels[index] = values
@@ -61,7 +64,7 @@ def _stored_values(one: SliceHeader) -> NDArray[np.generic]:
 def _hounsfield(
     stored: NDArray[np.generic], slope: float, intercept: float
 ) -> NDArray[np.int32] | NDArray[np.float64]:
-    if slope == 1 and intercept.is_integer():
+    if slope == 1 and intercept.is_integer() and abs(intercept) <= LARGEST_HU:
         return stored.astype(np.int32) + np.int32(intercept)
     return stored.astype(np.float64) * slope + intercept
 

@@ -5,7 +5,7 @@ thickness say nothing about where a slice lies.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,9 +37,11 @@ def in_order(slices: Sequence[SliceHeader]) -> tuple[SliceHeader, ...]:
             f"there is only one CT slice, number {slices[0]}; spacing needs at least two: give the "
             "folder that holds the whole series"
         )
-    _check_alike(slices, "orientation", _orientation_key, _orientation_in_words)
-    _check_alike(slices, "matrix", lambda s: s.matrix, lambda s: f"{s.matrix[0]} x {s.matrix[1]}")
-    _check_alike(slices, "pixel spacing", _spacing_key, _spacing_in_words)
+    _check_alike(slices, "orientation", _cosines, COSINE_TOLERANCE)
+    _check_alike(slices, "matrix (rows, columns)", lambda one: one.matrix, 0)
+    _check_alike(
+        slices, "pixel spacing in mm", lambda one: one.pixel_spacing_mm, PIXEL_SPACING_TOLERANCE_MM
+    )
     return tuple(sorted(slices, key=lambda s: s.height_mm))
 
 
@@ -68,34 +70,25 @@ def series_geometry(slices: Sequence[SliceHeader]) -> Geometry:
 def _check_alike(
     slices: Sequence[SliceHeader],
     what: str,
-    key: Callable[[SliceHeader], Hashable],
-    words: Callable[[SliceHeader], str],
+    values: Callable[[SliceHeader], tuple[float, ...]],
+    tolerance: float,
 ) -> None:
-    """Refuse slices that differ from most others."""
-    commonest = Counter(key(s) for s in slices).most_common(1)[0][0]
-    odd = [s for s in slices if key(s) != commonest]
+    """Refuse slices that differ from the commonest values."""
+    usual = Counter(values(one) for one in slices).most_common(1)[0][0]
+    odd = [one for one in slices if np.abs(np.subtract(values(one), usual)).max() > tolerance]
     if odd:
-        usual = next(s for s in slices if key(s) == commonest)
         raise ScanError(
-            f"slices differ in {what}: {_listed(odd)} have {words(odd[0])}, the others "
-            f"{words(usual)}; remove them or give each kind a folder of its own"
+            f"slices differ in {what}: {_listed(odd)} have {_numbers(values(odd[0]))}, the others "
+            f"{_numbers(usual)}; remove them or give each kind a folder of its own"
         )
 
 
-def _orientation_key(one: SliceHeader) -> Hashable:
-    return tuple(np.round(np.divide(one.orientation, COSINE_TOLERANCE)).ravel().tolist())
+def _cosines(one: SliceHeader) -> tuple[float, ...]:
+    return (*one.orientation[0], *one.orientation[1])
 
 
-def _orientation_in_words(one: SliceHeader) -> str:
-    return "(" + ", ".join(f"{cosine:.4g}" for cosine in np.ravel(one.orientation)) + ")"
-
-
-def _spacing_key(one: SliceHeader) -> Hashable:
-    return tuple(round(mm / PIXEL_SPACING_TOLERANCE_MM) for mm in one.pixel_spacing_mm)
-
-
-def _spacing_in_words(one: SliceHeader) -> str:
-    return "{:.5g} x {:.5g} mm".format(*one.pixel_spacing_mm)
+def _numbers(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.5g}" for value in values) + ")"
 
 
 def _check_duplicates(slices: Sequence[SliceHeader]) -> None:

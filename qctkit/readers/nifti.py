@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qctkit.contracts import Scan
 from qctkit.errors import InputError, ScanError
 from qctkit.geometry import FloatArray, Geometry
+from qctkit.readers.hounsfield_range import check_range
 from qctkit.readers.quiet import quiet
 from qctkit.units import Unit
 from qctkit.volume import Mask, Volume, compact
@@ -23,8 +24,6 @@ from qctkit.volume import Mask, Volume, compact
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".nii", ".nii.gz")
-LARGEST_HU = 1e5
-"""Beyond this a voxel is no HU: extended metal scales end near 65,000."""
 DISAGREEMENT_MM = 0.01
 """Difference of two affines' entries that is more than float32 rounding."""
 STATED_UNIT = re.compile(r"unit: (.+)")
@@ -53,8 +52,8 @@ class NiftiReader:
         try:
             geometry = _geometry(image)
             voxels = _voxels(path, image)
-            if not np.issubdtype(voxels.dtype, np.integer):
-                _check_range(voxels)
+            with quiet():  # an all-NaN array, which the volume refuses
+                check_range(voxels)
             volume = Volume(compact(voxels), geometry, _unit(image))
         except InputError as error:
             raise ScanError(f"{path}: {error}") from error
@@ -143,12 +142,6 @@ def _voxels(path: Path, image: Any) -> NDArray[np.generic]:
     except UNREADABLE:
         raise _damaged(path) from None
     return voxels.reshape(voxels.shape[:3], order="F").T
-
-
-def _check_range(voxels: NDArray[np.generic]) -> None:
-    largest = float(np.nanmax(np.abs(voxels), initial=0.0))
-    if np.isfinite(largest) and largest > LARGEST_HU:
-        raise InputError(f"voxels reach {largest:.3g}: these are not HU; check the scaling")
 
 
 def _unit(image: Any) -> Unit:

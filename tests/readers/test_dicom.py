@@ -208,3 +208,9 @@ def test_contradicting_attributes_are_missing(write_series: Write, write_slice: 
     write_slice(3, PatientAge="070Y", PatientSex="F")
     (scan,) = DicomReader().read(folder)
     assert (scan.sex, scan.age_years) == (Sex.F, None)
+
+
+@pytest.mark.parametrize("scaling", [{"RescaleIntercept": "1e12"}, {"RescaleSlope": "1e300"}])
+def test_values_that_cannot_be_hu_are_refused(write_series: Write, scaling):
+    with pytest.raises(ScanError, match="these are not HU"):
+        DicomReader().read(write_series(**scaling))

@@ -81,13 +81,16 @@ def test_mixed_orientation_names_the_odd_slice(write_series: Write, write_slice:
 def test_mixed_matrix_names_the_odd_slice(write_series: Write, write_slice: Write):
     folder = write_series()
     write_slice(2, Rows=6)
-    assert "differ in matrix: 2 (at 105.00 mm) have 6 x 5, the others 4 x 5" in refusal(folder)
+    assert (
+        "differ in matrix (rows, columns): 2 (at 105.00 mm) have (6, 5), the others (4, 5)"
+        in refusal(folder)
+    )
 
 
 def test_mixed_pixel_spacing_names_the_odd_slice(write_series: Write, write_slice: Write):
     folder = write_series()
     write_slice(2, PixelSpacing=[0.7, 0.6])
-    assert "differ in pixel spacing: 2 (at 105.00 mm) have 0.7 x 0.6 mm" in refusal(folder)
+    assert "differ in pixel spacing in mm: 2 (at 105.00 mm) have (0.7, 0.6)" in refusal(folder)
 
 
 def test_single_slice_is_refused(write_slice: Write):
@@ -125,3 +128,11 @@ def test_long_lists_are_cut_short(write_series: Write, write_slice: Write):
     for number in range(1, 7):
         write_slice(number, name=f"copy {number}")
     assert "and 1 more" in refusal(folder)
+
+
+def test_rounding_of_orientation_and_pixel_spacing_is_no_difference(
+    write_series: Write, write_slice: Write
+):
+    folder = write_series(PixelSpacing=[0.70005, 0.5])
+    write_slice(2, PixelSpacing=[0.70004999, 0.5], ImageOrientationPatient=[1, 5e-7, 0, 0, 1, 0])
+    assert DicomReader().read(folder)[0].volume.voxels.shape == (6, 4, 5)
