@@ -50,7 +50,10 @@ class Reader(Protocol):
         - no name, date, identifier or free text of a header appears in a result or a message.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
 
     def claims(self, path: Path) -> bool:
         """Whether this reader can read what lies at the path."""
@@ -69,7 +72,10 @@ class Exporter(Protocol):
         - existing files are not touched unless ``overwrite``.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
 
     def export(self, cohort: Cohort, folder: Path, *, overwrite: bool) -> Sequence[Path]:
         """Write the cohort below the folder and return the files written."""
@@ -120,9 +126,20 @@ class PredictorFamily(Protocol):
         - ``fit`` is decided by its arguments and seed alone.
     """
 
-    name: str
-    role: Role
-    attributes: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
+
+    @property
+    def role(self) -> Role:
+        """Whether it may drive the loop."""
+        ...
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes it can learn, in column order."""
+        ...
 
     def build(self, attributes: Sequence[str], view: View) -> "nn.Module":
         """Return an untrained module for these attributes."""
@@ -179,11 +196,30 @@ class Edit(Protocol):
           for none.
     """
 
-    name: str
-    account: str
-    blur_mm: float
-    units: Mapping[str, str]
-    step_sizes: Mapping[str, float]
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """What the edit may change, in plain words."""
+        ...
+
+    @property
+    def blur_mm(self) -> float:
+        """Sigma of the scanner's blur that a rendered change passes through, mm."""
+        ...
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Unit of each parameter."""
+        ...
+
+    @property
+    def step_sizes(self) -> Mapping[str, float]:
+        """First step of each parameter, in its unit."""
+        ...
 
     def start(self, batch: int, view: View) -> "dict[str, Tensor]":
         """Return parameters at zero, each ``(N, ...)``."""
@@ -221,7 +257,10 @@ class LossTerm(Protocol):
         - its gradient is finite everywhere, the identity included.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
 
     def __call__(self, change: Change) -> "Tensor":
         """Return the cost of each sample's change, ``(N,)``."""
@@ -304,7 +343,10 @@ class Validator(Protocol):
         - its words say what was found, not only whether it passed.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:
         """Return the verdict on a candidate, given the densities of the real cohort."""

@@ -167,7 +167,8 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint) -> PluginState:
 
 def _call(implementation: pluggy.HookImpl) -> list[Any]:
     try:
-        return list(implementation.function())
+        components: Iterable[Any] = implementation.function()  # type: ignore[assignment] # pluggy says object
+        return list(components)
     except Exception as error:
         raise PluginError(
             f"plugin {implementation.plugin_name} failed in {implementation.function.__name__}: "
