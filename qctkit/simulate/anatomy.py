@@ -72,4 +72,4 @@ class Anatomy:
     def trabecular_density(self, world: Points, texture: Array) -> Array:
         """Return the trabecular density at world points, given the texture there, mg/cm3."""
         pattern = trabecular_pattern(to_femur(world, self.shape), self.shape)
-        return trabecular_density(pattern, texture, self.trabecular_scale_mg_cm3)
+        return trabecular_density(pattern * texture, self.trabecular_scale_mg_cm3)

@@ -31,13 +31,13 @@ SHAFT_DEPTH_TO_WIDTH = 0.94
 
 # Positions and sizes of the trochanters, mm at scale 1 (head radius 24), by eye from the real
 # hip scans of the project [A].
-GREATER_BASE = ((-12.0, -3.0, -12.0), 13.0)
+GREATER_BASE = ((-10.0, -3.0, -10.0), 12.5)
 GREATER_TIP = ((-15.0, -9.0, 19.0), 9.5)
 LESSER_BASE = ((3.0, -8.0, -34.0), 9.0)
-LESSER_TIP = ((13.0, -15.0, -33.0), 5.5)
+LESSER_TIP = ((14.0, -16.5, -32.0), 6.5)
 CREST_TOP = ((-13.0, -14.0, 8.0), 6.5)
 CREST_BOTTOM = ((3.0, -15.0, -24.0), 6.0)
-METAPHYSIS = ((-2.0, -1.0, -10.0), (19.0, 17.0, 26.0))
+METAPHYSIS = ((-0.5, -1.0, -10.0), (18.5, 17.0, 26.0))
 
 
 REACH_STEP_MM = 0.1
@@ -132,14 +132,14 @@ def _neck(neck: NeckCoordinates, shape: FemurShape) -> Array:
     depth = np.float32(shape.neck_radius_mm * NECK_DEPTH_TO_WIDTH) * (1 + (flare - 1) * 0.4)
     tube = ellipse(neck.inferior_mm, neck.anterior_mm, width, depth)
     ends = np.maximum(-neck.along_mm, neck.along_mm - np.float32(shape.neck_length_mm))
-    return np.maximum(tube, ends)
+    return np.asarray(np.maximum(tube, ends))
 
 
 def _shaft(points: Points, shape: FemurShape) -> Array:
     rise = smooth_step(points.z, -60.0 * shape.scale, 0.0)
     width = np.float32(shape.shaft_radius_mm) * (1 + np.float32(METAPHYSIS_FLARE) * rise)
     tube = ellipse(points.x, points.y, width, np.float32(SHAFT_DEPTH_TO_WIDTH) * width)
-    return np.maximum(tube, points.z - np.float32(-4.0 * shape.scale))
+    return np.asarray(np.maximum(tube, points.z - np.float32(-4.0 * shape.scale)))
 
 
 def _metaphysis(points: Points, shape: FemurShape) -> Array:

@@ -15,8 +15,8 @@ from qctkit.simulate.texture import Field
 SUBCHONDRAL_THICKNESS_MM = 0.9
 """Bone plate of the head [A]."""
 
-MARROW_MG_CM3 = -32.0
-"""Fatty marrow of the canal with a few trabeculae, about -50 HU [A]; 0 of pure water."""
+MARROW_MG_CM3 = -20.0
+"""Fatty marrow of the canal with a few trabeculae, about -35 HU [A]."""
 
 TEXTURE_STEPS_MM = (1.6, 4.0)
 TEXTURE_AMPLITUDES = (0.16, 0.13)
@@ -92,9 +92,9 @@ def trabecular_pattern(points: Points, shape: FemurShape) -> Array:
     return np.asarray(level * filled)
 
 
-def trabecular_density(pattern: Array, texture: Array, scale_mg_cm3: float) -> Array:
-    """Return trabecular density, mg/cm3: marrow plus mineral after pattern and texture."""
-    return np.float32(MARROW_MG_CM3) + np.float32(scale_mg_cm3) * pattern * texture
+def trabecular_density(structure: Array, scale_mg_cm3: float) -> Array:
+    """Return trabecular density, mg/cm3: marrow, and mineral after pattern times texture."""
+    return np.asarray(np.float32(MARROW_MG_CM3) + np.float32(scale_mg_cm3) * structure)
 
 
 def _in_head(neck: NeckCoordinates, shape: FemurShape) -> Array:

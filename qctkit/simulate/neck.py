@@ -16,6 +16,7 @@ from qctkit.simulate.mineral import (
 from qctkit.simulate.quality import BoneQuality
 from qctkit.simulate.shape import FemurShape
 from qctkit.simulate.solids import Array, Points, occupancy
+from qctkit.volume import Mask
 
 SLAB_HALF_MM = 5.0
 """The slab reaches this far to either side of the narrowest place, along the neck axis."""
@@ -79,7 +80,7 @@ class NeckRegion:
 
     def figures(self, scale_mg_cm3: float, cortical_mg_cm3: float) -> NeckFigures:
         """Return the region's figures for a mineral scale and a cortical density."""
-        density = trabecular_density(self.structure, np.float32(1.0), scale_mg_cm3)
+        density = trabecular_density(self.structure, scale_mg_cm3)
         trabecular = _mean(density, self.spongiosa)
         cortical = float(self.cortex.sum(dtype=np.float64))
         total = cortical + float(self.spongiosa.sum(dtype=np.float64))
@@ -92,11 +93,11 @@ class NeckRegion:
         )
 
 
-def in_neck_slab(neck: NeckCoordinates, shape: FemurShape) -> Array:
-    """Return 1 where neck coordinates lie in the slab that defines the neck region, else 0."""
+def in_neck_slab(neck: NeckCoordinates, shape: FemurShape) -> Mask:
+    """Return whether neck coordinates lie in the slab that defines the neck region."""
     radius = np.sqrt(neck.inferior_mm**2 + neck.anterior_mm**2)
     near = np.abs(neck.along_mm - np.float32(shape.narrowest_mm)) <= SLAB_HALF_MM
-    return (near & (radius < SLAB_RADII * shape.neck_radius_mm)).astype(np.float32)
+    return np.asarray(near & (radius < SLAB_RADII * shape.neck_radius_mm))
 
 
 def neck_surface(shape: FemurShape, inferiority: float) -> Points:
@@ -110,7 +111,8 @@ def neck_surface(shape: FemurShape, inferiority: float) -> Points:
 def _stations() -> Array:
     """Distances along the neck of the slab's quadrature sections, mm from its middle."""
     count = round(2 * SLAB_HALF_MM / STEP_ALONG_MM)
-    return ((np.arange(count, dtype=np.float32) + 0.5) / count * 2 - 1) * np.float32(SLAB_HALF_MM)
+    middles = (np.arange(count) + 0.5) / count * 2 - 1
+    return np.asarray(SLAB_HALF_MM * middles, dtype=np.float32)
 
 
 def _quadrature(shape: FemurShape) -> Points:

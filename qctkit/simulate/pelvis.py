@@ -15,9 +15,9 @@ RIM_MM = -1.0
 
 # Starts, ends (mm, from the head's centre, in head radii) and radii (mm) of ilium, pubis and
 # ischium, by eye from the real hip scans of the project [A].
-ILIUM = ((0.10, -0.25, 1.45), (-0.05, -0.5, 3.2), 12.0, 13.0)
-PUBIS = ((1.15, 0.55, 0.10), (3.0, 1.1, -0.7), 9.5, 7.0)
-ISCHIUM = ((0.95, -0.95, -0.2), (0.95, -1.3, -2.8), 12.5, 13.5)
+ILIUM = ((0.05, -0.15, 1.35), (0.15, -0.6, 3.6), 17.0, 11.0)
+PUBIS = ((1.2, 0.45, 0.10), (3.0, 1.1, -0.7), 9.5, 7.0)
+ISCHIUM = ((1.05, -0.85, 0.0), (1.05, -1.4, -2.4), 14.0, 15.0)
 
 PLATE_THICKNESS_MM = 1.6
 """Cortex and subchondral plate of the pelvis [A]."""
@@ -47,8 +47,8 @@ def pelvis_distance(
             start_radius * head_radius_mm / 24.0,
             end_radius * head_radius_mm / 24.0,
         )
-        solid = smooth_union(solid, column, 8.0)
-    return np.maximum(solid, -socket)
+        solid = smooth_union(solid, column, 12.0)
+    return np.asarray(np.maximum(solid, -socket))
 
 
 def _place(offset: Triple, centre: Triple, radius: float) -> Triple:

@@ -15,12 +15,12 @@ NECK_TRABECULAR_MG_CM3 = {Sex.F: (160.0, 70.0), Sex.M: (160.0, 85.0)}
 """Mean neck trabecular density, K2HPO4-equivalent with its marrow, as QCT reads it (figures, [A]
 after Riggs 2004). Evenly with age: 42 % of the loss comes before 50 (37 to 42 %, Riggs 2008)."""
 
-CORTICAL_MG_CM3 = {Sex.F: (1110.0, 880.0), Sex.M: (1110.0, 940.0)}
+CORTICAL_MG_CM3 = {Sex.F: (1110.0, 880.0), Sex.M: (1110.0, 955.0)}
 """True cortical density, K2HPO4-equivalent: 1050 to 1150 falling 10 to 25 % (figures, [A])."""
 
 SUPERIOR_THICKNESS_MM = {Sex.F: (1.5, 0.65), Sex.M: (1.6, 0.8)}
-INFERIOR_THICKNESS_MM = {Sex.F: (2.9, 2.75), Sex.M: (3.05, 2.9)}
-SIDE_THICKNESS_MM = {Sex.F: (0.92, 0.65), Sex.M: (1.0, 0.8)}
+INFERIOR_THICKNESS_MM = {Sex.F: (2.9, 2.75), Sex.M: (3.05, 3.0)}
+SIDE_THICKNESS_MM = {Sex.F: (0.78, 0.65), Sex.M: (0.92, 0.92)}
 """Neck cortex: superior 1.5 falling to 0.5-0.8, inferior 2.5-3.5 kept with age (figures, section
 a [M]); front and back [A], such that the integral density meets its targets."""
 

@@ -103,7 +103,7 @@ def render(anatomy: Anatomy, geometry: Geometry) -> Rendering:
     """Return an anatomy on an axis-aligned grid (d superior, h anterior, w right), undisturbed."""
     whole = Block.within(geometry, ((-1e4,) * 3, (1e4,) * 3), np.inf)
     contour = body_contour(anatomy.person, anatomy.shape)
-    hu = soft_tissue_hu(anatomy, contour, whole.points)
+    hu = soft_tissue_hu(anatomy, contour, whole.points, geometry.spacing_mm[2])
     hu = _pelvis(anatomy, geometry).over(hu)
     return Rendering(_femur(anatomy, geometry).over(hu), _femur_mask(anatomy, geometry))
 
@@ -163,4 +163,4 @@ def _bone(
 def _measured_hu(density_mg_cm3: Array | np.float32, contrast_factor: float) -> Array:
     """Return HU of bone whose mineral (what exceeds water) shows with a lesser contrast."""
     hu = hu_of(density_mg_cm3)
-    return np.where(hu > 0, np.float32(contrast_factor) * hu, hu)
+    return np.asarray(np.where(hu > 0, np.float32(contrast_factor) * hu, hu))

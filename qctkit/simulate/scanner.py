@@ -36,11 +36,11 @@ SLICE_GRAIN = 0.45
 """Sigma of the noise correlation between slices, in slices [A]."""
 
 
-def hu_of(density_mg_cm3: Array | float) -> Array:
+def hu_of(density_mg_cm3: Array | np.float32) -> Array:
     """Return the true HU of a density, by the calibration line."""
     density = np.asarray(density_mg_cm3, dtype=np.float32)
     intercept, slope = CALIBRATION.intercept_mg_cm3, CALIBRATION.slope_mg_cm3_per_hu
-    return (density - np.float32(intercept)) / np.float32(slope)
+    return np.asarray((density - np.float32(intercept)) / np.float32(slope))
 
 
 def contrast(person: Person) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from qctkit.errors import InputError
 from qctkit.geometry import Geometry, Triple
 
-FIELD_OF_VIEW_CENTRE_MM: Triple = (-3.0, 5.0, 5.0)
+FIELD_OF_VIEW_CENTRE_MM: Triple = (0.0, 5.0, 5.0)
 """Centre of the field of view (S, A, R) from the crossing of neck and shaft axes, mm [A]: head and
 acetabular roof above, the lesser trochanter and some shaft below, skin at the lateral side."""
 
@@ -33,7 +33,7 @@ class SimulationSettings:
     """
 
     spacing_mm: Triple = (2.0, 1.0, 1.0)
-    field_of_view_mm: Triple = (150.0, 130.0, 160.0)
+    field_of_view_mm: Triple = (160.0, 130.0, 160.0)
     psf_fwhm_mm: Triple = (2.0, 1.8, 1.8)
     noise_hu: float = 16.0
     noise_grain_mm: float = 1.6
@@ -71,9 +71,8 @@ class SimulationSettings:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "SimulationSettings":
         """Return the settings that ``record`` gave."""
-        return cls(
-            **{
-                key: tuple(value) if isinstance(value, list | tuple) else value
-                for key, value in record.items()
-            }
-        )
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list | tuple) else value
+            for key, value in record.items()
+        }
+        return cls(**values)

@@ -44,12 +44,18 @@ MEDIAL_WALL_MM = 9.5
 """From the joint to the inner brim along the neck axis; with the joint space 13 mm, the
 difference of hip axis length and femoral axis length (Arch Trauma, Kashan)."""
 
-LATERAL_REACH = 1.12
+LATERAL_REACH = 1.2
 """From the crossing of the axes to the lateral surface along the neck axis, in head radii [A];
 the true value is measured on the solid and recorded."""
 
 SHARED_WITH_HEIGHT = 0.6
 """Correlation of bone lengths with body height [A]."""
+
+AXIS_SHARED_WITH_HEAD = 0.6
+"""Correlation at equal height of hip axis length with head size [A]: the axis holds the head."""
+
+SHORTEST_NECK_RADII = 1.65
+"""Shortest neck axis in head radii [A]; a shorter one would leave no free neck."""
 
 TILT_DEG = (5.0, 1.5)
 FLEXION_DEG = (0.0, 2.0)
@@ -139,8 +145,11 @@ def femur_shape(person: Person) -> FemurShape:
         (person.age_years - REFERENCE_AGE_YEARS) / LIFETIME_YEARS
     )
     head = _length(HEAD_DIAMETER_MM[sex], z.height, z.head_size) / 2
-    axis = _length(HIP_AXIS_LENGTH_MM[sex], z.height, z.hip_axis)
+    own_axis = float(np.sqrt(1 - AXIS_SHARED_WITH_HEAD**2)) * z.hip_axis
+    own_axis += AXIS_SHARED_WITH_HEAD * z.head_size
+    axis = _length(HIP_AXIS_LENGTH_MM[sex], z.height, own_axis)
     joint = JOINT_SPACE_MM[0] + JOINT_SPACE_MM[1] * z.joint_space
+    neck = axis - joint - MEDIAL_WALL_MM - (1 + LATERAL_REACH) * head
     angle = (
         NECK_SHAFT_ANGLE_DEG[sex]
         + NECK_SHAFT_ANGLE_SD_DEG * z.neck_shaft_angle
@@ -152,7 +161,7 @@ def femur_shape(person: Person) -> FemurShape:
         head_radius_mm=head,
         neck_radius_mm=growth * _length(NECK_WIDTH_MM[sex], z.height, z.neck_size) / 2,
         shaft_radius_mm=growth * _length(SHAFT_WIDTH_MM[sex], z.height, z.shaft_size) / 2,
-        neck_length_mm=axis - joint - MEDIAL_WALL_MM - (1 + LATERAL_REACH) * head,
+        neck_length_mm=max(neck, SHORTEST_NECK_RADII * head),
         neck_shaft_angle_deg=angle,
         version_deg=version + rotation,
         joint_space_mm=joint,

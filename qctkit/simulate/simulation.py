@@ -93,11 +93,6 @@ def _sample(
 ) -> Sample:
     geometry = settings.geometry
     rendering = render(anatomy, geometry)
-    if not rendering.femur.any():
-        raise InputError(
-            f"no voxel of the femur lies in the field of view {settings.field_of_view_mm} mm; "
-            "use a larger one or smaller voxels"
-        )
     grain = noise(anatomy.person, settings)
     hu = (
         blur(rendering.hu, settings)

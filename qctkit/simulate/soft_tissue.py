@@ -51,13 +51,13 @@ SQUARENESS = 2.5
 ANTERIOR_FAT = 0.7
 """Fat in front over fat at the side [A]."""
 
-SEPTUM_STEP_MM = 9.0
-SEPTUM_WIDTH = 0.06
-SEPTUM_WIDENING_PER_YEAR = 0.0018
+SEPTUM_STEP_MM = 15.0
+SEPTUM_WIDTH = 0.035
+SEPTUM_WIDENING_PER_YEAR = 0.0010
 """Fat between muscles: sheets where a smooth random field crosses zero, wider with age [A]."""
 
-MUSCLE_EDGE_MM = 4.0
-"""No sheet of fat comes closer to the femoral head than its capsule; width of that zone's end."""
+CAPSULE_EDGE_MM = 4.0
+"""Width of the change from capsule to muscle [A]."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,13 @@ def body_contour(person: Person, shape: FemurShape) -> BodyContour:
     )
 
 
-def soft_tissue_hu(anatomy: Anatomy, contour: BodyContour, axes: Points) -> Array:
+def soft_tissue_hu(anatomy: Anatomy, contour: BodyContour, axes: Points, pixel_mm: float) -> Array:
     """Return HU ``(D, H, W)`` of air, skin, fat and muscle on a grid given by its world axes."""
-    width = float(axes.x[0, 0, 1] - axes.x[0, 0, 0])
     plane = Points(axes.x, axes.y, np.zeros_like(axes.z[:1]))
     skin = contour.skin_distance(plane)
-    inside = occupancy(skin, width)
-    below_skin = occupancy(skin + np.float32(SKIN_MM), width)
-    within_fascia = occupancy(contour.fascia_distance(plane), width)
+    inside = occupancy(skin, pixel_mm)
+    below_skin = occupancy(skin + np.float32(SKIN_MM), pixel_mm)
+    within_fascia = occupancy(contour.fascia_distance(plane), pixel_mm)
     muscle = _muscle_hu(anatomy, axes)
     body = np.float32(FAT_HU) + within_fascia * (muscle - np.float32(FAT_HU))
     body = np.float32(SKIN_HU) + below_skin * (body - np.float32(SKIN_HU))
@@ -140,7 +139,7 @@ def _muscle_hu(anatomy: Anatomy, axes: Points) -> Array:
     shape = anatomy.shape
     femur = to_femur(axes, shape)
     head = sphere(femur, shape.head_centre_mm, shape.head_radius_mm + CAPSULE_MM)
-    capsule = occupancy(head, MUSCLE_EDGE_MM)
+    capsule = occupancy(head, CAPSULE_EDGE_MM)
     muscle = np.float32(MUSCLE_HU) + np.float32(MARBLING_HU) * marbling
     muscle += fat * (np.float32(FAT_HU) - muscle)
     return np.asarray(muscle + capsule * (np.float32(CAPSULE_HU) - muscle))

@@ -39,7 +39,7 @@ def ellipse(u: Array, v: Array, semi_u: Array | float, semi_v: Array | float) ->
     ``k (k - 1) / |grad|`` with ``k = |(u/a, v/b)|``: the value over its gradient, exact to first
     order at the surface and on circles everywhere.
     """
-    p, q = u / np.float32(1) / semi_u, v / np.float32(1) / semi_v
+    p, q = u / semi_u, v / semi_v
     k = np.sqrt(p * p + q * q)
     gradient = np.sqrt((p / semi_u) ** 2 + (q / semi_v) ** 2)
     return np.asarray(k * (k - np.float32(1)) / (gradient + TINY), dtype=np.float32)
@@ -93,7 +93,7 @@ def smooth_union(first: Array, second: Array, blend_mm: float) -> Array:
 
 def occupancy(distance_mm: Array, width_mm: float) -> Array:
     """Return the part of a voxel of this width that lies inside, 0 to 1: a linear ramp."""
-    return np.clip(np.float32(0.5) - distance_mm / np.float32(width_mm), 0, 1)
+    return np.asarray(np.clip(np.float32(0.5) - distance_mm / np.float32(width_mm), 0, 1))
 
 
 def smooth_step(value: Array, low: float, high: float) -> Array:
