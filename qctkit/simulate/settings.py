@@ -9,7 +9,7 @@ import numpy as np
 from qctkit.errors import InputError
 from qctkit.geometry import Geometry, Triple
 
-FIELD_OF_VIEW_CENTRE_MM: Triple = (0.0, 5.0, 5.0)
+FIELD_OF_VIEW_CENTRE_MM: Triple = (4.0, 5.0, 5.0)
 """Centre of the field of view (S, A, R) from the crossing of neck and shaft axes, mm [A]: head and
 acetabular roof above, the lesser trochanter and some shaft below, skin at the lateral side."""
 
