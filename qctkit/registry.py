@@ -153,6 +153,9 @@ def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
 def _load(manager: pluggy.PluginManager, point: EntryPoint) -> PluginState:
     distribution = point.dist.name if point.dist else "unknown distribution"
     version = point.dist.version if point.dist else ""
+    if manager.has_plugin(point.name):
+        reason = "another plugin has this name already; uninstall one"
+        return PluginState(point.name, distribution, version, reason)
     try:
         manager.register(point.load(), point.name)
         manager.check_pending()
@@ -168,7 +171,11 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint) -> PluginState:
 def _call(implementation: pluggy.HookImpl) -> list[Any]:
     try:
         components: Iterable[Any] = implementation.function()  # type: ignore[assignment] # pluggy says object
-        return list(components)
+        found = list(components)
+        for component in found:
+            if not isinstance(component.name, str):
+                raise TypeError(f"a component's name must be a string, got {component.name!r}")
+        return found
     except Exception as error:
         raise PluginError(
             f"plugin {implementation.plugin_name} failed in {implementation.function.__name__}: "
