@@ -89,7 +89,8 @@ class Scans:
 
 def read(path: Path, sample_ids: tuple[str, ...], grid: TrainingGrid, slices: int) -> Scans:
     """Read samples of a cohort file onto the grid, each with its annotated slices."""
-    items = list(CohortDataset(path, sample_ids, grid=grid))
+    dataset = CohortDataset(path, sample_ids, grid=grid)
+    items = [dataset[index] for index in range(len(dataset))]
     depth = grid.shape[0]
     subjects = [item["source_subject_id"] for item in items]
     return Scans(
