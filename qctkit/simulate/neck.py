@@ -29,6 +29,10 @@ STEP_ALONG_MM = 1.25
 """Quadrature steps across and along the neck; densities are then true to about 0.5 %."""
 
 
+WIDTH_STEP_MM = 0.05
+"""Step of the measurement of the neck's width."""
+
+
 @dataclass(frozen=True)
 class NeckFigures:
     """True figures of the neck region.
@@ -98,6 +102,18 @@ def in_neck_slab(neck: NeckCoordinates, shape: FemurShape) -> Mask:
     radius = np.sqrt(neck.inferior_mm**2 + neck.anterior_mm**2)
     near = np.abs(neck.along_mm - np.float32(shape.narrowest_mm)) <= SLAB_HALF_MM
     return np.asarray(near & (radius < SLAB_RADII * shape.neck_radius_mm))
+
+
+def neck_width_mm(shape: FemurShape) -> float:
+    """Return the narrowest neck's extent from superior to inferior, measured on the solid, mm.
+
+    On a short neck the blends with head and trochanter make it wider than its own radius says.
+    """
+    reach = SLAB_RADII * shape.neck_radius_mm
+    steps = np.arange(-reach, reach, WIDTH_STEP_MM)[:, None]
+    line = shape.narrowest_mm * np.asarray(shape.neck_direction)
+    x, y, z = (line + steps * np.asarray(shape.neck_inferior)).astype(np.float32).T
+    return WIDTH_STEP_MM * int((femur_distance(Points(x, y, z), shape) < 0).sum())
 
 
 def neck_surface(shape: FemurShape, inferiority: float) -> Points:

@@ -7,7 +7,7 @@ import numpy as np
 from qctkit.simulate.anatomy import Anatomy
 from qctkit.simulate.femur import SHAFT_DEPTH_TO_WIDTH, lateral_reach_mm
 from qctkit.simulate.mineral import cortical_thickness
-from qctkit.simulate.neck import neck_surface
+from qctkit.simulate.neck import neck_surface, neck_width_mm
 from qctkit.simulate.person import Person
 from qctkit.simulate.quality import weight_effect
 from qctkit.simulate.scanner import CALIBRATION, contrast, noise_factor
@@ -76,7 +76,7 @@ def _geometry(anatomy: Anatomy) -> dict[str, float]:
     to_apex = lateral_reach_mm(shape) + shape.neck_length_mm + shape.head_radius_mm
     return {
         "head_radius_mm": shape.head_radius_mm,
-        "neck_width_mm": 2 * shape.neck_radius_mm,
+        "neck_width_mm": neck_width_mm(shape),
         "neck_area_mm2": anatomy.neck_figures.area_mm2,
         "neck_shaft_angle_deg": shape.neck_shaft_angle_deg,
         "version_deg": shape.version_deg,

@@ -6,7 +6,7 @@ import pytest
 from qctkit.geometry import Geometry
 from qctkit.simulate import SimulationSettings, counterfactual, draw_person, truth_of
 from qctkit.simulate.anatomy import Anatomy
-from qctkit.simulate.femur import neck_coordinates, to_femur
+from qctkit.simulate.femur import femur_distance, neck_coordinates, to_femur
 from qctkit.simulate.neck import in_neck_slab
 from qctkit.simulate.pelvis import pelvis_distance
 from qctkit.simulate.render import Block, render
@@ -80,6 +80,18 @@ def test_the_head_of_the_mask_is_the_recorded_sphere():
     assert radius == pytest.approx(anatomy.shape.head_radius_mm, abs=0.6)
     half = 2 / 3 * np.pi * anatomy.shape.head_radius_mm**3
     assert len(medial) == pytest.approx(half, rel=0.02)
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_the_neck_of_the_solid_has_the_recorded_width(index):
+    anatomy = anatomy_of(index)
+    shape = anatomy.shape
+    steps = np.arange(-30, 30, 0.1)[:, None]
+    line = shape.narrowest_mm * np.array(shape.neck_direction)
+    line = (line + steps * np.array(shape.neck_inferior)).astype(np.float32)
+    width = 0.1 * (femur_distance(Points(*line.T), shape) < 0).sum()
+    assert width == pytest.approx(truth_of(anatomy.person)["neck_width_mm"], abs=0.25)
+    assert width == pytest.approx(2 * shape.neck_radius_mm, rel=0.09)
 
 
 @pytest.mark.parametrize("index", range(6))
