@@ -3,7 +3,7 @@
 Built-ins and plugins meet the same contracts. Nothing here imports torch at run time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -123,7 +123,8 @@ class PredictorFamily(Protocol):
           logit for binary ones;
         - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
-        - ``fit`` is decided by its arguments and seed alone.
+        - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
+          fits run in several processes.
     """
 
     @property
@@ -150,13 +151,8 @@ class PredictorFamily(Protocol):
         data: TrainingData,
         attributes: Sequence[str],
         seed: int,
-        tick: Callable[[], None],
     ) -> "nn.Module":
-        """Return a module trained on the data, in eval mode; ``tick`` is called as it goes."""
-        ...
-
-    def ticks(self) -> int:
-        """Return how often ``fit`` will call ``tick``."""
+        """Return a module trained on the data, in eval mode."""
         ...
 
 

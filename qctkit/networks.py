@@ -1,6 +1,6 @@
 """Small convolutional networks and the training loop that every learned component uses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -91,8 +91,8 @@ def train(
     jitter: Callable[[Tensor, torch.Generator], Tensor],
     schedule: Schedule,
     seed: int,
-) -> Iterator[float]:
-    """Train a module in place, yielding the mean loss after every epoch.
+) -> None:
+    """Train a module in place and leave it in eval mode.
 
     Args:
         module: called on jittered inputs.
@@ -113,7 +113,6 @@ def train(
     )
     module.train()
     for _ in range(schedule.epochs):
-        total = 0.0
         for chosen in torch.randperm(len(inputs), generator=generator).split(schedule.batch):
             value = loss(module(jitter(inputs[chosen], generator)), chosen)
             optimiser.zero_grad(set_to_none=True)
@@ -121,6 +120,4 @@ def train(
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimiser.step()
             rate.step()
-            total += float(value.detach()) * len(chosen)
-        yield total / len(inputs)
     module.eval()

@@ -10,9 +10,9 @@ from qctkit.pipeline.versions import versions
 from qctkit.predictors.trained import PredictorSet
 from qctkit.predictors.training import (
     TrainingSettings,
+    fits,
     see_cohort,
     train_predictors,
-    training_ticks,
 )
 from qctkit.progress import Progress, Task
 from qctkit.store.folder import ReplacedFolder
@@ -43,7 +43,7 @@ def train(
         "seed": settings.seed,
         "versions": versions(),
     }
-    with progress.task("training predictors", training_ticks(families, settings)) as task:
+    with progress.task("training predictors", fits(families, settings)) as task:
         return train_predictors(seen, families, settings, record, task.advance)
 
 

@@ -4,7 +4,7 @@ It sees how dense the bone is, not how it is shaped nor what surrounds it, so it
 subjects says which attributes an edit of density can honestly carry.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,16 +94,11 @@ class DensityFamily:
         """Return a model with zero coefficients; the view does not change its shape."""
         return LinearOnFeatures(DensityFeatures(), len(attributes))
 
-    def ticks(self) -> int:
-        """Return 1: a fit is one solve."""
-        return 1
-
     def fit(
         self,
         data: TrainingData,
         attributes: Sequence[str],
         seed: int,  # noqa: ARG002 - a solve draws nothing
-        tick: Callable[[], None],
     ) -> LinearOnFeatures:
         """Return a model fitted to the data; its penalty is chosen by leave-one-out."""
         model = self.build(attributes, data.view).eval()
@@ -118,7 +113,6 @@ class DensityFamily:
             coefficients, intercept = _solve(name, standard[known], values[known])
             model.coefficients[:, column] = torch.from_numpy(coefficients)
             model.intercepts[column] = intercept
-        tick()
         return model
 
 

@@ -74,16 +74,11 @@ class NetworkFamily:
             self.encoder(), len(attributes), view.window, bone_only=self.bone_only
         )
 
-    def ticks(self) -> int:
-        """Return the number of epochs."""
-        return self.schedule.epochs
-
     def fit(
         self,
         data: TrainingData,
         attributes: Sequence[str],
         seed: int,
-        tick: Callable[[], None],
     ) -> NetworkPredictor:
         """Return a network trained on the data."""
         with torch.random.fork_rng(devices=[]):
@@ -105,8 +100,7 @@ class NetworkFamily:
             per_value = torch.where(binary, logistic, 0.5 * squared)
             return per_value[known[chosen]].mean()
 
-        for _ in train(network, data.images, loss, jitter, self.schedule, seed):
-            tick()
+        train(network, data.images, loss, jitter, self.schedule, seed)
         return network
 
 

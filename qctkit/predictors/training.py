@@ -1,8 +1,9 @@
 """Training every predictor family on a cohort, with subjects held out to learn what it is worth."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -26,10 +27,18 @@ LEAST_SPREAD = 1e-3
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How predictors are trained: cross-validation folds and the seed of every draw."""
+    """How predictors are trained.
+
+    Attributes:
+        folds: of the cross-validation over subjects.
+        seed: of every draw.
+        workers: processes that fit at the same time; the result does not depend on it. More than
+            one starts new interpreters, so a script must guard its main part as usual.
+    """
 
     folds: int = 5
     seed: int = 0
+    workers: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +89,9 @@ def teachable(data: TrainingData) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(taught), skipped
 
 
-def training_ticks(families: Sequence[PredictorFamily], settings: TrainingSettings) -> int:
-    """Return how often ``train_predictors`` will call ``tick`` at most."""
-    return sum(family.ticks() for family in families) * (settings.folds + 1)
+def fits(families: Sequence[PredictorFamily], settings: TrainingSettings) -> int:
+    """Return how many fits ``train_predictors`` makes at most, one ``tick`` each."""
+    return len(families) * (settings.folds + 1)
 
 
 def train_predictors(
@@ -101,43 +110,96 @@ def train_predictors(
     if not taught:
         reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
         raise PredictorError(f"the cohort teaches no attribute ({reasons})")
+    everyone = list(range(len(seen.subjects)))
     folds = subject_folds(seen.subjects, settings.folds)
-    trained = []
+    jobs = []
     for family in families:
         attributes = tuple(name for name in family.attributes if name in taught)
-        if attributes:
-            trained.append(_train_one(family, attributes, seen, folds, settings.seed, tick))
+        for held_out in [*folds, []] if attributes else []:
+            kept = [row for row in everyone if row not in set(held_out)]
+            jobs.append(_Job(family, attributes, kept, held_out, seen.data, settings.seed))
+    done = list(_run(jobs, settings.workers, tick))
+    trained = []
+    for first in range(0, len(jobs), len(folds) + 1):
+        last = first + len(folds)
+        trained.append(_trained(jobs[last], done[first:last], done[last], jobs[first:last], seen))
     return PredictorSet(tuple(trained), skipped, training)
 
 
-def _train_one(
-    family: PredictorFamily,
-    attributes: tuple[str, ...],
-    seen: SeenCohort,
-    folds: Sequence[Sequence[int]],
-    seed: int,
-    tick: Callable[[str], None],
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One fit: a family on some subjects, read on those held out. Picklable, for workers."""
+
+    family: PredictorFamily
+    attributes: tuple[str, ...]
+    kept: Sequence[int]
+    held_out: Sequence[int]
+    data: TrainingData
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    weights: dict[str, Tensor]
+    readings: np.ndarray
+
+
+def _run(jobs: Sequence[_Job], workers: int, tick: Callable[[str], None]) -> Iterator[_Fit]:
+    """Run the jobs, in processes of one thread each, and give their results in order."""
+    if workers == 1:
+        for job in jobs:
+            yield _fit(job)
+            tick(job.family.name)
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), get_context("spawn"), initializer=_one_thread
+    ) as pool:
+        for job, fit in zip(jobs, pool.map(_fit, jobs), strict=True):
+            yield fit
+            tick(job.family.name)
+
+
+def _one_thread() -> None:
+    # Threads of one process that wait for each other spin; two processes of one thread do not.
+    torch.set_num_threads(1)
+
+
+def _fit(job: _Job) -> _Fit:
+    threads = torch.get_num_threads()
+    # The number of threads decides the order of sums, so it is part of "same seed, same bytes".
+    torch.set_num_threads(1)
+    try:
+        module = job.family.fit(job.data.take(job.kept), job.attributes, job.seed)
+        readings = np.empty((0, len(job.attributes)))
+        if job.held_out:
+            with torch.no_grad():
+                readings = module(job.data.images[list(job.held_out)]).double().numpy()
+        return _Fit(dict(module.state_dict()), readings)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _trained(
+    job: _Job, fold_fits: Sequence[_Fit], final: _Fit, fold_jobs: Sequence[_Job], seen: SeenCohort
 ) -> TrainedPredictor:
-    readings = np.full((len(seen.subjects), len(attributes)), np.nan)
-    for number, held_out in enumerate(folds, start=1):
-        label = f"{family.name}, fold {number} of {len(folds)}"
-        kept = [row for row in range(len(seen.subjects)) if row not in set(held_out)]
-        module = family.fit(seen.data.take(kept), attributes, seed, partial(tick, label))
-        with torch.no_grad():
-            readings[held_out] = module(seen.data.images[list(held_out)]).numpy()
-    final = family.fit(seen.data, attributes, seed, partial(tick, f"{family.name}, all subjects"))
+    readings = np.full((len(seen.subjects), len(job.attributes)), np.nan)
+    for fold_job, fit in zip(fold_jobs, fold_fits, strict=True):
+        readings[list(fold_job.held_out)] = fit.readings
+    module = job.family.build(job.attributes, seen.data.view)
+    module.load_state_dict(final.weights)
     return TrainedPredictor(
-        name=family.name,
-        family=family.name,
-        role=family.role,
-        attributes=attributes,
+        name=job.family.name,
+        family=job.family.name,
+        role=job.family.role,
+        attributes=job.attributes,
         view=seen.data.view,
-        module=final,
+        module=module,
         skills={
-            name: _skill(name, seen, readings[:, column]) for column, name in enumerate(attributes)
+            name: _skill(name, seen, readings[:, column])
+            for column, name in enumerate(job.attributes)
         },
         held_out={
-            sample_id: dict(zip(attributes, map(float, row), strict=True))
+            sample_id: dict(zip(job.attributes, map(float, row), strict=True))
             for sample_id, row in zip(seen.sample_ids, readings, strict=True)
         },
     )

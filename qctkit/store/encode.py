@@ -23,8 +23,8 @@ def write_sample(group: h5py.Group, sample: Sample) -> None:
     _write_subject(group, sample.subject)
     _write_volume(group, sample.volume)
     group.attrs["sample_id"] = sample.sample_id
-    group.attrs["side"] = sample.femur.side
-    group.attrs["mask_origin"] = sample.femur.origin
+    group.attrs["side"] = str(sample.femur.side)
+    group.attrs["mask_origin"] = str(sample.femur.origin)
     _write_array(group, schema.MASK, sample.femur.voxels.astype(np.uint8))
     write_json(group, schema.PROVENANCE, sample.provenance)
     write_json(group, schema.TRUTH, sample.truth)
@@ -97,20 +97,21 @@ def _write_subject(group: h5py.Group, subject: Subject) -> None:
     for name in ATTRIBUTES:
         value = getattr(subject, name)
         if value is not None:
-            group.attrs[name] = value
-            group.attrs[f"{name}_origin"] = subject.origin(name)
+            # h5py stores plain text, not enumerations.
+            group.attrs[name] = str(value) if isinstance(value, str) else value
+            group.attrs[f"{name}_origin"] = str(subject.origin(name))
 
 
 def _write_volume(group: h5py.Group, volume: Volume) -> None:
     _write_array(group, schema.VOLUME, volume.voxels)
     group.attrs["affine"] = volume.geometry.affine
     group.attrs["spacing_mm"] = volume.spacing_mm
-    group.attrs["unit"] = volume.unit
+    group.attrs["unit"] = str(volume.unit)
     if volume.calibration is not None:
         line = volume.calibration
         group.attrs["calibration_slope_mg_cm3_per_hu"] = line.slope_mg_cm3_per_hu
         group.attrs["calibration_intercept_mg_cm3"] = line.intercept_mg_cm3
-        group.attrs["calibration_material"] = line.material
+        group.attrs["calibration_material"] = str(line.material)
         group.attrs["calibration_origin"] = line.origin
 
 

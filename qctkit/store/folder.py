@@ -15,10 +15,7 @@ class ReplacedFolder:
 
     def __init__(self, folder: Path, *, overwrite: bool) -> None:
         self._folder = folder
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
-            raise OutputExistsError(
-                f"{folder} is not empty; choose another output or give --overwrite to replace it"
-            )
+        refuse_existing(folder, overwrite=overwrite)
         self._partial = folder.with_name(f".{folder.name}.partial")
 
     def __enter__(self) -> Path:
@@ -33,3 +30,15 @@ class ReplacedFolder:
         if self._folder.is_dir():
             shutil.rmtree(self._folder)
         self._partial.replace(self._folder)
+
+
+def refuse_existing(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that has something in it, before any work is done.
+
+    Raises:
+        OutputExistsError: it has, and ``overwrite`` is not set.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
+        raise OutputExistsError(
+            f"{folder} is not empty; choose another output or give --overwrite to replace it"
+        )

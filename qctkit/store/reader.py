@@ -9,10 +9,13 @@ import h5py
 
 from qctkit import schema
 from qctkit.cohort import Record, Sample
-from qctkit.errors import CohortFileError
+from qctkit.errors import CohortFileError, InputError
 from qctkit.store.encode import checksum, read_json, read_sample, read_subject
 from qctkit.subject import Subject
 from qctkit.window import Window
+
+_DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, MemoryError)
+"""What h5py and its callers raise on bytes that are not what they should be."""
 
 
 class CohortFile:
@@ -54,6 +57,20 @@ class CohortFile:
             )
         return self._subjects[sample_id]
 
+    def summary(self, sample_id: str) -> Record:
+        """Return shape, spacing, unit, side and mask origin of a sample; touches no voxels."""
+        self.subject(sample_id)
+        with self._open() as file:
+            group = file[schema.SAMPLES][sample_id]
+            return {
+                "shape": [int(n) for n in group[schema.VOLUME].shape],
+                "spacing_mm": [float(one) for one in group.attrs["spacing_mm"]],
+                "unit": str(group.attrs["unit"]),
+                "calibrated": "calibration_material" in group.attrs,
+                "side": str(group.attrs["side"]),
+                "mask": str(group.attrs["mask_origin"]),
+            }
+
     def load(self, sample_id: str) -> Sample:
         """Return one sample with its voxels, its checksum verified.
 
@@ -88,10 +105,12 @@ class CohortFile:
                 "`qctkit simulate`"
             ) from error
         with file:
-            self._check_format(file)
             try:
+                self._check_format(file)
                 yield file
-            except (KeyError, ValueError, OSError) as error:
+            except CohortFileError:
+                raise
+            except (*_DAMAGE, InputError) as error:
                 raise CohortFileError(f"{self.path} is damaged: {error}") from error
 
     def _check_format(self, file: h5py.File) -> None:

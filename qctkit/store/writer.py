@@ -57,17 +57,9 @@ class CohortWriter:
         self._run = run
         self._window = window
         self._keep_parts = keep_parts
-        self._parts = path.with_name(path.name + ".parts")
-        if path.exists() and not overwrite:
-            raise OutputExistsError(
-                f"{path} exists; choose another output or give --overwrite to replace it"
-            )
+        self._parts = _parts_of(path)
+        refuse_existing_output(path, overwrite=overwrite, resume=resume)
         if self._parts.exists() and not resume:
-            if not overwrite:
-                raise OutputExistsError(
-                    f"{self._parts} holds an interrupted run; give --resume to go on with it or "
-                    "--overwrite to start again"
-                )
             shutil.rmtree(self._parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._parts.mkdir(exist_ok=True)
@@ -150,6 +142,27 @@ class CohortWriter:
         file.attrs["window_low_hu"] = self._window.low_hu
         file.attrs["window_high_hu"] = self._window.high_hu
         file.attrs["fingerprint"] = _fingerprint(groups)
+
+
+def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False) -> None:
+    """Refuse an output that is there, or an interrupted run of it, before any work is done.
+
+    Raises:
+        OutputExistsError: it is there, and neither ``overwrite`` nor ``resume`` allows it.
+    """
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            f"{path} exists; choose another output or give --overwrite to replace it"
+        )
+    if _parts_of(path).exists() and not (resume or overwrite):
+        raise OutputExistsError(
+            f"{_parts_of(path)} holds an interrupted run; give --resume to go on with it or "
+            "--overwrite to start again"
+        )
+
+
+def _parts_of(path: Path) -> Path:
+    return path.with_name(path.name + ".parts")
 
 
 class _Replacing:

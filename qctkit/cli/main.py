@@ -1,0 +1,92 @@
+"""The command group, loaded command by command, and the one error boundary."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+import qctkit
+from qctkit.errors import QctkitError
+
+COMMANDS = {
+    "simulate": "Simulate a cohort of femurs with known truth.",
+    "ingest": "Turn DICOM folders and NIfTI files into a cohort.",
+    "info": "Show what a cohort file holds.",
+    "train": "Train predictors of sex, age and weight.",
+    "export": "Write the ONNX twins of predictors.",
+    "predict": "Read sex, age and weight off every sample.",
+    "augment": "Make new, labelled samples: the main job.",
+    "validate": "Judge made samples against the real cohort.",
+    "convert": "Write a cohort as NIfTI files and tables.",
+    "plugins": "List the plugins that were found.",
+}
+
+INPUT_ERROR = 2
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order of work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a command, importing its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"qctkit.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(qctkit.__version__, prog_name="qctkit")
+def cli() -> None:
+    """Make new, labelled QCT scans of the proximal femur from real ones.
+
+    \b
+    Try it with no data:
+        qctkit augment --plugin femur-density -o augmented.h5
+    With your own scans:
+        qctkit ingest --table subjects.csv -o real.h5
+        qctkit augment real.h5 --plugin femur-density -n 16 -o augmented.h5
+
+    Every command explains itself with --help.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 finished but short, 2 bad input, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors become one message on stderr."""
+    try:
+        code = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="qctkit",
+            standalone_mode=False,
+        )
+    except QctkitError as error:
+        click.echo(f"Error: {error}", err=True)
+        return INPUT_ERROR
+    except click.ClickException as error:
+        error.show()
+        return INPUT_ERROR
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except OSError as error:
+        # A full disk, a folder without permission: the system's words and the path say it best.
+        click.echo(f"Error: {error.strerror or error}: {error.filename or ''}", err=True)
+        return INPUT_ERROR
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,23 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+
+import click
+
+cohort_argument = click.argument("cohort", type=click.Path(path_type=Path))
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of every draw.")
+
+
+def output_option(what: str, default: str | None = None) -> object:
+    """Return ``-o``, which says what is written."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=default is None,
+        default=default,
+        show_default=default is not None,
+        help=what,
+    )

@@ -1,0 +1,146 @@
+"""``qctkit validate``: every made sample judged again, and the cohort's figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qctkit.cohort import Record, Sample
+from qctkit.contracts import Candidate, Reading, Role, Verdict
+from qctkit.density import measure_density
+from qctkit.errors import CohortFileError
+from qctkit.pipeline.augment import cohort_reference
+from qctkit.progress import Progress
+from qctkit.registry import Registry
+from qctkit.store.reader import CohortFile
+
+
+@dataclass(frozen=True)
+class SampleCheck:
+    """The verdicts on one made sample, judged anew from its voxels."""
+
+    sample_id: str
+    source_sample_id: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every validator passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Verdicts on every sample and means over them.
+
+    Attributes:
+        figures: means over samples of the change in density (HU, share of the bone band) and of
+            what readers outside the loop read, with the number of samples and refusals.
+    """
+
+    checks: tuple[SampleCheck, ...]
+    figures: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every sample passed."""
+        return all(check.passed for check in self.checks)
+
+    def record(self) -> Record:
+        """Return everything as JSON values."""
+        return {
+            "passed": self.passed,
+            "figures": self.figures,
+            "samples": [
+                {
+                    "sample_id": check.sample_id,
+                    "source_sample_id": check.source_sample_id,
+                    "passed": check.passed,
+                    "verdicts": [verdict.record() for verdict in check.verdicts],
+                }
+                for check in self.checks
+            ],
+        }
+
+
+def validate(
+    made: CohortFile, real: CohortFile, registry: Registry, progress: Progress
+) -> Validation:
+    """Judge every made sample again, from its voxels and its source's.
+
+    Readings are those recorded when the sample was made; voxels, region and labels are judged
+    anew.
+
+    Raises:
+        CohortFileError: the file holds no made samples, or was made from another cohort.
+    """
+    if made.run.get("command") != "augment":
+        raise CohortFileError(f"{made.path} holds no made samples; give a file of `qctkit augment`")
+    if made.run["cohort_fingerprint"] != real.fingerprint:
+        raise CohortFileError(
+            f"{made.path} was not made from {real.path}; give --against the cohort it came from"
+        )
+    validators = [registry.validator(name) for name in made.run["validators"]]
+    reference = cohort_reference(real, progress)
+    checks, rows = [], []
+    with progress.task("judging samples", len(made)) as task:
+        for sample in made:
+            candidate = _candidate(sample, real)
+            verdicts = tuple(one.judge(candidate, reference) for one in validators)
+            source_id = candidate.source.sample_id
+            checks.append(SampleCheck(sample.sample_id, source_id, verdicts))
+            rows.append(_changes(candidate))
+            task.advance(sample.sample_id)
+    figures = {"samples": float(len(made)), "refused": float(len(made.refused))} | _means(rows)
+    return Validation(tuple(checks), figures)
+
+
+def _candidate(sample: Sample, real: CohortFile) -> Candidate:
+    if sample.synthesis is None:
+        raise CohortFileError(f"sample {sample.sample_id} does not say what it was made from")
+    record = sample.synthesis.record
+    source = real.load(sample.synthesis.source_sample_id)
+    return Candidate(
+        source=source,
+        volume=sample.volume,
+        region=sample.synthesis.region,
+        label=sample.subject,
+        carried=tuple(record["carried"]),
+        readings=tuple(Reading(**{**one, "role": Role(one["role"])}) for one in record["readings"]),
+    )
+
+
+def _changes(candidate: Candidate) -> dict[str, float]:
+    """Return the changes of one sample from its source, by name with unit."""
+    femur = candidate.source.femur
+    before = measure_density(candidate.source.volume, femur)
+    after = measure_density(candidate.volume, femur)
+    inside = femur.voxels
+    old, new = (
+        one.voxels[inside].astype(float) for one in (candidate.source.volume, candidate.volume)
+    )
+    changes = {
+        "femur_change_hu": float((new - old).mean()),
+        "femur_voxel_change_hu": float(np.abs(new - old).mean()),
+        "trabecular_change_hu": after.trabecular_hu - before.trabecular_hu,
+        "cortical_change_hu": after.cortical_hu - before.cortical_hu,
+        "bone_band_share_change": after.bone_band_share - before.bone_band_share,
+    }
+    if before.bone_band_peak_hu is not None and after.bone_band_peak_hu is not None:
+        changes["bone_band_peak_change_hu"] = after.bone_band_peak_hu - before.bone_band_peak_hu
+    for one in candidate.readings:
+        if one.role is Role.READER and one.attribute in candidate.carried:
+            name = f"{one.predictor}_{one.attribute}"
+            changes[f"{name}_change_read"] = one.after - one.before
+            changes[f"{name}_change_expected"] = one.expected - one.before
+    return changes
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean and the mean absolute value of each change over the samples that have it."""
+    names = sorted({name for row in rows for name in row})
+    means = {}
+    for name in names:
+        values = np.array([row[name] for row in rows if name in row])
+        means[f"mean_{name}"] = float(values.mean())
+        means[f"mean_size_of_{name}"] = float(np.abs(values).mean())
+    return means

@@ -1,0 +1,111 @@
+"""Pictures of a sample beside its source: slices, difference, bone-band histogram."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from qctkit.cohort import Sample
+from qctkit.density import bone_histogram
+from qctkit.window import DEFAULT_BONE_BAND, Window
+
+SHOWN_HU = (-150.0, 1000.0)
+"""Grey range of slices: fat to dense cortex."""
+
+DIFFERENCE_HU = 150.0
+"""Colour range of differences."""
+
+
+def comparison(source: Sample, made: Sample, window: Window) -> Figure:
+    """Return source, sample and difference in a coronal and an axial slice, and the histograms."""
+    figure = Figure(figsize=(13, 5.4), layout="constrained")
+    grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.3))
+    centre = [int(np.median(axis)) for axis in np.nonzero(source.femur.voxels)]
+    spacing = source.volume.spacing_mm
+    unit = source.volume.unit
+    for row, (axis, name, flip) in enumerate(((1, "coronal", True), (0, "axial", True))):
+        at = _widest(source.femur.voxels, axis) if axis == 0 else centre[axis]
+        planes = [np.take(one.volume.voxels, at, axis) for one in (source, made)]
+        outline = np.take(source.femur.voxels, at, axis)
+        aspect = spacing[0] / spacing[2] if axis == 1 else spacing[1] / spacing[2]
+        titles = (f"source, {name}", "sample", "difference")
+        images = (planes[0], planes[1], planes[1].astype(np.float32) - planes[0])
+        for column, (title, image) in enumerate(zip(titles, images, strict=True)):
+            axes = figure.add_subplot(grid[row, column])
+            shown = _draw(axes, image, aspect, difference=column == 2, flip=flip)
+            if column == 0:
+                axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=0.8)
+            axes.set_title(title, fontsize=10)
+            figure.colorbar(shown, ax=axes, shrink=0.8, label=str(unit))
+    _histograms(figure.add_subplot(grid[:, 3]), source, made, window)
+    return figure
+
+
+def mask_overview(samples: Sequence[Sample]) -> Figure:
+    """Return one coronal and one axial slice of each source with its mask drawn."""
+    figure = Figure(figsize=(2.6 * len(samples), 5), layout="constrained")
+    for column, sample in enumerate(samples):
+        spacing = sample.volume.spacing_mm
+        for row, axis in enumerate((1, 0)):
+            at = _widest(sample.femur.voxels, axis)
+            axes = figure.add_subplot(2, len(samples), row * len(samples) + column + 1)
+            aspect = spacing[0] / spacing[2] if axis == 1 else spacing[1] / spacing[2]
+            _draw(
+                axes, np.take(sample.volume.voxels, at, axis), aspect, difference=False, flip=True
+            )
+            outline = np.take(sample.femur.voxels, at, axis)
+            axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=1.0)
+        figure.axes[-2].set_title(f"{sample.sample_id}\n{sample.femur.origin}", fontsize=8)
+    return figure
+
+
+def as_png(figure: Figure) -> str:
+    """Return a figure as a data address that a self-contained page can hold."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=90, metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _draw(axes: Any, image: NDArray[Any], aspect: float, *, difference: bool, flip: bool) -> Any:
+    limits = (-DIFFERENCE_HU, DIFFERENCE_HU) if difference else SHOWN_HU
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes.imshow(
+        image,
+        cmap="RdBu_r" if difference else "gray",
+        vmin=limits[0],
+        vmax=limits[1],
+        aspect=aspect,
+        origin="lower" if flip else "upper",
+    )
+
+
+def _histograms(axes: Any, source: Sample, made: Sample, window: Window) -> None:
+    limits = DEFAULT_BONE_BAND.limits_hu(window)
+    inside = source.femur.voxels
+    for sample, label, style in ((source, "source", "--"), (made, "sample", "-")):
+        values = sample.volume.voxels[inside].astype(np.float64)
+        centres, share = bone_histogram(values, limits)
+        axes.plot(
+            centres,
+            100 * share,
+            style,
+            label=label,
+            color="#222222" if style == "--" else "#c02020",
+        )
+    axes.set_xlabel(
+        f"{source.volume.unit} (bone band {DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window)"
+    )
+    axes.set_ylabel("share of the femur's voxels per 10 HU, %")
+    axes.set_title("bone-band histogram", fontsize=10)
+    axes.legend()
+
+
+def _widest(mask: NDArray[np.bool_], axis: int) -> int:
+    """Return the slice along an axis that holds most of the femur."""
+    others = tuple(one for one in range(3) if one != axis)
+    return int(mask.sum(axis=others).argmax())
