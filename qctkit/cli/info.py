@@ -13,7 +13,7 @@ from qctkit.cli.options import cohort_argument, json_option
 @cohort_argument
 @json_option
 def command(cohort: Path, as_json: bool) -> None:
-    """Show what a cohort file holds; its voxels are not read.
+    r"""Show what a cohort file holds; its voxels are not read.
 
     \b
     Example:

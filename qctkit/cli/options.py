@@ -1,6 +1,8 @@
 """Options and arguments that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +12,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of every draw.")
 
 
-def output_option(what: str, default: str | None = None) -> object:
+def output_option(what: str, default: str | None = None) -> Callable[[Any], Any]:
     """Return ``-o``, which says what is written."""
     return click.option(
         "-o",

@@ -27,7 +27,7 @@ def command(
     seed: int,
     overwrite: bool,
 ) -> None:
-    """Simulate a cohort of proximal femurs in HU, with known truth.
+    r"""Simulate a cohort of proximal femurs in HU, with known truth.
 
     Subject k of a seed is the same however many are simulated.
 

@@ -17,6 +17,10 @@ SOFT_TISSUE_HU = 40.0
 """What a bone-only view shows outside the femur: muscle, so that the rim is not an edge to air."""
 
 
+LABEL_SMOOTHING = 0.05
+"""Share by which classes are drawn together: few subjects otherwise drive logits to infinity."""
+
+
 class NetworkPredictor(nn.Module):
     """A network on the windowed view: ``(N, 2, D, H, W)`` (HU, femur share) to ``(N, A)``.
 
@@ -95,7 +99,7 @@ class NetworkFamily:
             wanted = standard[chosen]
             squared = (scaled - wanted) ** 2
             logistic = nn.functional.binary_cross_entropy_with_logits(
-                scaled, wanted, reduction="none"
+                scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
             )
             per_value = torch.where(binary, logistic, 0.5 * squared)
             return per_value[known[chosen]].mean()

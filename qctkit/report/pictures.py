@@ -27,7 +27,7 @@ def comparison(source: Sample, made: Sample, window: Window) -> Figure:
     centre = [int(np.median(axis)) for axis in np.nonzero(source.femur.voxels)]
     spacing = source.volume.spacing_mm
     unit = source.volume.unit
-    for row, (axis, name, flip) in enumerate(((1, "coronal", True), (0, "axial", True))):
+    for row, (axis, name) in enumerate(((1, "coronal"), (0, "axial"))):
         at = _widest(source.femur.voxels, axis) if axis == 0 else centre[axis]
         planes = [np.take(one.volume.voxels, at, axis) for one in (source, made)]
         outline = np.take(source.femur.voxels, at, axis)
@@ -36,7 +36,7 @@ def comparison(source: Sample, made: Sample, window: Window) -> Figure:
         images = (planes[0], planes[1], planes[1].astype(np.float32) - planes[0])
         for column, (title, image) in enumerate(zip(titles, images, strict=True)):
             axes = figure.add_subplot(grid[row, column])
-            shown = _draw(axes, image, aspect, difference=column == 2, flip=flip)
+            shown = _draw(axes, image, aspect, difference=column == 2)
             if column == 0:
                 axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=0.8)
             axes.set_title(title, fontsize=10)
@@ -54,9 +54,7 @@ def mask_overview(samples: Sequence[Sample]) -> Figure:
             at = _widest(sample.femur.voxels, axis)
             axes = figure.add_subplot(2, len(samples), row * len(samples) + column + 1)
             aspect = spacing[0] / spacing[2] if axis == 1 else spacing[1] / spacing[2]
-            _draw(
-                axes, np.take(sample.volume.voxels, at, axis), aspect, difference=False, flip=True
-            )
+            _draw(axes, np.take(sample.volume.voxels, at, axis), aspect, difference=False)
             outline = np.take(sample.femur.voxels, at, axis)
             axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=1.0)
         figure.axes[-2].set_title(f"{sample.sample_id}\n{sample.femur.origin}", fontsize=8)
@@ -70,7 +68,7 @@ def as_png(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def _draw(axes: Any, image: NDArray[Any], aspect: float, *, difference: bool, flip: bool) -> Any:
+def _draw(axes: Any, image: NDArray[Any], aspect: float, *, difference: bool) -> Any:
     limits = (-DIFFERENCE_HU, DIFFERENCE_HU) if difference else SHOWN_HU
     axes.set_xticks([])
     axes.set_yticks([])
@@ -80,26 +78,20 @@ def _draw(axes: Any, image: NDArray[Any], aspect: float, *, difference: bool, fl
         vmin=limits[0],
         vmax=limits[1],
         aspect=aspect,
-        origin="lower" if flip else "upper",
+        origin="lower",
     )
 
 
 def _histograms(axes: Any, source: Sample, made: Sample, window: Window) -> None:
     limits = DEFAULT_BONE_BAND.limits_hu(window)
     inside = source.femur.voxels
-    for sample, label, style in ((source, "source", "--"), (made, "sample", "-")):
+    lines = ((source, "source", "--", "#222222"), (made, "sample", "-", "#c02020"))
+    for sample, label, style, colour in lines:
         values = sample.volume.voxels[inside].astype(np.float64)
         centres, share = bone_histogram(values, limits)
-        axes.plot(
-            centres,
-            100 * share,
-            style,
-            label=label,
-            color="#222222" if style == "--" else "#c02020",
-        )
-    axes.set_xlabel(
-        f"{source.volume.unit} (bone band {DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window)"
-    )
+        axes.plot(centres, 100 * share, style, label=label, color=colour)
+    band = f"bone band {DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window"
+    axes.set_xlabel(f"{source.volume.unit} ({band})")
     axes.set_ylabel("share of the femur's voxels per 10 HU, %")
     axes.set_title("bone-band histogram", fontsize=10)
     axes.legend()
