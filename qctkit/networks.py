@@ -1,10 +1,26 @@
 """Small convolutional networks and the training loop that every learned component uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: sums keep their order, so the same seed gives the same bytes.
+
+    It also keeps away from a trap: threads of one process wait for each other by spinning, and a
+    busy neighbour then slows small networks twentyfold. Use processes for more cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class ResidualEncoder(nn.Module):

@@ -45,7 +45,7 @@ def command(
     resume: bool,
     overwrite: bool,
 ) -> int:
-    r"""Make new, labelled samples from real scans.
+    """Make new, labelled samples from real scans.
 
     Clones a scan, changes it until frozen predictors read the target off it, and keeps it only if
     predictors that were never in the loop agree and its structure and density are those of a real

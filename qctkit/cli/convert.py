@@ -13,7 +13,7 @@ from qctkit.cli.options import cohort_argument, output_option, overwrite_option
 @click.option("--to", "target", default="nifti", show_default=True, help="Exporter to use.")
 @overwrite_option
 def command(cohort: Path, output: Path, target: str, overwrite: bool) -> None:
-    r"""Write a cohort in another format, geometry and unit intact.
+    """Write a cohort in another format, geometry and unit intact.
 
     NIfTI: <sample_id>.nii.gz, _mask, _region (what the recipe may change), samples.csv and
     refused.csv.

@@ -13,7 +13,7 @@ from qctkit.cli.shown import shown_progress
 @output_option("Folder of ONNX files to write.")
 @overwrite_option
 def command(predictors: Path, output: Path, overwrite: bool) -> None:
-    r"""Write the ONNX twin of every predictor, checked against PyTorch at two batch sizes.
+    """Write the ONNX twin of every predictor, checked against PyTorch at two batch sizes.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from qctkit.cli.options import cohort_argument, json_option
 @cohort_argument
 @json_option
 def command(cohort: Path, as_json: bool) -> None:
-    r"""Show what a cohort file holds; its voxels are not read.
+    """Show what a cohort file holds; its voxels are not read.
 
     \b
     Example:

@@ -37,7 +37,7 @@ def command(
     calibration: tuple[float, float, str] | None,
     overwrite: bool,
 ) -> None:
-    r"""Turn scans into a cohort: DICOM folders or zips, and NIfTI files.
+    """Turn scans into a cohort: DICOM folders or zips, and NIfTI files.
 
     A femur mask given in the table is used; otherwise a classical segmentation finds the femur and
     marks its mask as approximate. Names, dates and identifiers of a header are never kept.

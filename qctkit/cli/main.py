@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(qctkit.__version__, prog_name="qctkit")
 def cli() -> None:
-    r"""Make new, labelled QCT scans of the proximal femur from real ones.
+    """Make new, labelled QCT scans of the proximal femur from real ones.
 
     \b
     Try it with no data:

@@ -10,7 +10,7 @@ def command() -> None:
 
 @command.command(name="list")
 def list_plugins() -> None:
-    r"""List plugins, and the recipes that --plugin can select.
+    """List plugins, and the recipes that --plugin can select.
 
     \b
     Example:

@@ -20,7 +20,7 @@ from qctkit.cli.shown import shown_progress
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @json_option
 def command(cohort: Path, predictors: Path, device: str, as_json: bool) -> None:
-    r"""Read sex, age and weight off every sample, by ONNX Runtime.
+    """Read sex, age and weight off every sample, by ONNX Runtime.
 
     Readings of subjects that the predictors were trained on are better than they deserve.
 
@@ -40,7 +40,8 @@ def command(cohort: Path, predictors: Path, device: str, as_json: bool) -> None:
     for row in rows:
         click.echo(
             f"{row['sample_id']:<24} {row['sex'] or '-':<4} "
-            f"{_shown(row['probability_male'], 2):<8} {_shown(row['age_years'], 1):<10} {_shown(row['weight_kg'], 1)}"
+            f"{_shown(row['probability_male'], 2):<8} "
+            f"{_shown(row['age_years'], 1):<10} {_shown(row['weight_kg'], 1)}"
         )
 
 

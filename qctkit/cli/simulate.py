@@ -27,7 +27,7 @@ def command(
     seed: int,
     overwrite: bool,
 ) -> None:
-    r"""Simulate a cohort of proximal femurs in HU, with known truth.
+    """Simulate a cohort of proximal femurs in HU, with known truth.
 
     Subject k of a seed is the same however many are simulated.
 

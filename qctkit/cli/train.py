@@ -21,7 +21,7 @@ from qctkit.cli.shown import shown_progress
 def command(
     cohort: Path, output: Path, folds: int, seed: int, workers: int, overwrite: bool
 ) -> None:
-    r"""Train predictors of sex, age and weight, and say what each is worth.
+    """Train predictors of sex, age and weight, and say what each is worth.
 
     Every figure is of subjects that the predictor was not trained on (cross-validation over
     subjects, never over scans or slices). An attribute that the cohort cannot teach is skipped.

@@ -14,7 +14,7 @@ from qctkit.cli.shown import shown_progress
 @click.option("--against", type=click.Path(path_type=Path), required=True, help="The real cohort.")
 @json_option
 def command(cohort: Path, against: Path, as_json: bool) -> int:
-    r"""Judge every made sample again, from its voxels and its source's.
+    """Judge every made sample again, from its voxels and its source's.
 
     Ends with code 1 when a sample fails.
 

@@ -26,6 +26,7 @@ from qctkit.engine.render import render, view_scene
 from qctkit.engine.targets import Target, draw_target, outside_range
 from qctkit.errors import PluginError
 from qctkit.frame import FemurFrame, locate
+from qctkit.networks import one_thread
 from qctkit.pipeline.carry import Carrying, carrying, reads
 from qctkit.pipeline.train import refuse_made_samples
 from qctkit.pipeline.versions import versions
@@ -154,6 +155,7 @@ def augment(
             output, run, window=cohort.window, overwrite=overwrite, keep_parts=True, resume=resume
         ) as writer,
         progress.task("making samples", options.samples) as task,
+        one_thread(),
     ):
         accepted, refused = _make(plan, writer, task)
     return AugmentResult(output, options.samples, accepted, refused, outcomes)
@@ -432,7 +434,6 @@ def _run_record(plan: _Plan, outcomes: Sequence[Carrying]) -> Record:
         "seed": plan.options.seed,
         "targets": [[one.source_sample_id, dict(one.values)] for one in plan.options.targets],
         "batch": BATCH,
-        "threads": torch.get_num_threads(),
         "versions": versions(),
     }
 

@@ -13,6 +13,7 @@ from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
+from qctkit.networks import one_thread
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.skill import Skill, skill_of
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
@@ -151,32 +152,20 @@ def _run(jobs: Sequence[_Job], workers: int, tick: Callable[[str], None]) -> Ite
             yield _fit(job)
             tick(job.family.name)
         return
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), get_context("spawn"), initializer=_one_thread
-    ) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
         for job, fit in zip(jobs, pool.map(_fit, jobs), strict=True):
             yield fit
             tick(job.family.name)
 
 
-def _one_thread() -> None:
-    # Threads of one process that wait for each other spin; two processes of one thread do not.
-    torch.set_num_threads(1)
-
-
 def _fit(job: _Job) -> _Fit:
-    threads = torch.get_num_threads()
-    # The number of threads decides the order of sums, so it is part of "same seed, same bytes".
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         module = job.family.fit(job.data.take(job.kept), job.attributes, job.seed)
         readings = np.empty((0, len(job.attributes)))
         if job.held_out:
             with torch.no_grad():
                 readings = module(job.data.images[list(job.held_out)]).double().numpy()
         return _Fit(dict(module.state_dict()), readings)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _trained(
