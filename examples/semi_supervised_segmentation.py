@@ -11,7 +11,8 @@ labels the rest itself, and is trained again on both. What is assumed:
   view and never on the mask. Left hips are mirrored to look like right ones; the side is known.
 - A made sample has its source's mask, so it is annotated on the same slices as its source and
   counts as known nowhere else. It is in its source's part of the split: none of unseen subjects.
-- Both arms take the same number of steps from the same weights: more data, not more training.
+- Both arms take the same number of steps from the same weights: more data, not more training. In
+  a short run made samples therefore cost steps on real ones; give more --epochs to see past it.
 - Dice is of real scans of unseen subjects, whole, at the small grid's resolution.
 """
 
@@ -27,7 +28,6 @@ from torch.nn import functional
 from qctkit.store.reader import CohortFile
 from qctkit.training import CohortDataset, TrainingGrid, split_by_subject
 
-CONFIDENT = 0.9  # a voxel gets a pseudo-label when the first network is this sure of it
 PSEUDO_WEIGHT = 0.3  # weight of a pseudo-label beside an annotation's 1
 RESAMPLES = 2000  # of the bootstrap
 
@@ -150,9 +150,10 @@ def semi_supervised(scans: Scans, steps: int, seed: int) -> tuple[UNet, UNet]:
     known = scans.annotated[:, None, :, None, None].expand_as(scans.truth)  # (N,D) -> (N,1,D,H,W)
     first = train(scans, scans.truth, known, steps, seed)
     guess = predict(first, scans)
-    sure = ((guess > CONFIDENT) | (guess < 1 - CONFIDENT)).float()
+    # Every other voxel gets a label, sure or not: leaving out the unsure ones leaves out the
+    # bone's surface, and the second network then swells beyond it.
     labels = torch.where(known > 0, scans.truth, (guess > 0.5).float())
-    weights = torch.where(known > 0, 1.0, PSEUDO_WEIGHT * sure)
+    weights = torch.where(known > 0, 1.0, PSEUDO_WEIGHT)
     return first, train(scans, labels, weights, steps, seed)
 
 
