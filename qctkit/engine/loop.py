@@ -88,7 +88,7 @@ def optimise(
         allowed = edit.within_limits(chosen)
         for place, row in enumerate(running.tolist()):
             batch[row].note(
-                float(loss[place]),
+                float(loss[place].detach()),
                 {name: values[place].detach().clone() for name, values in chosen.items()},
                 reached=bool(reached[place]) and step + 1 >= FEWEST_STEPS,
                 allowed=bool(allowed[place]),
@@ -147,8 +147,6 @@ class _Progress:
         patience: int,
     ) -> None:
         self._losses.append(loss)
-        if not allowed:
-            self.stop = Stop.REFUSED
         if loss < self._lowest * (1.0 - LEAST_IMPROVEMENT) or not self._best:
             self._lowest, self._best, self._since_best = loss, parameters, 0
         else:
@@ -157,6 +155,9 @@ class _Progress:
             self.stop = Stop.STALLED
         if reached:
             self.stop, self._best = Stop.REACHED, parameters
+        # Last: beyond its limits a candidate is refused, whatever it reads.
+        if not allowed:
+            self.stop = Stop.REFUSED
 
     def outcome(self) -> Outcome:
         return Outcome(

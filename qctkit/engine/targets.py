@@ -67,7 +67,9 @@ def outside_range(values: Mapping[str, float], subjects: Sequence[Subject]) -> t
     outside = []
     for name, value in values.items():
         known = [v for one in subjects if (v := one.value(name)) is not None]
-        if ATTRIBUTES[name].kind == "continuous" and not min(known) <= value <= max(known):
+        if ATTRIBUTES[name].kind == "continuous" and not (
+            known and min(known) <= value <= max(known)
+        ):
             outside.append(name)
     return tuple(outside)
 

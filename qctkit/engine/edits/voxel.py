@@ -36,7 +36,7 @@ class Voxel:
     def change_hu(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the change, interpolated from the view's grid; nothing beyond the view."""
         values = parameters["change_hu"]
-        if scene.hu.shape == values.shape:
+        if _on_view_grid(scene.positions, values.shape):
             return values
         grid = scene.positions.flip(-1).expand(len(values), *scene.positions.shape[1:])
         sampled = torch.nn.functional.grid_sample(
@@ -57,3 +57,14 @@ class Voxel:
     def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Whether the change stays within what a scanner can show."""
         return parameters["change_hu"].abs().amax(dim=(1, 2, 3)) <= LARGEST_CHANGE_HU
+
+
+_CORNERS = ((-1.0, -1.0, -1.0), (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0), (-1.0, -1.0, 1.0))
+
+
+def _on_view_grid(positions: Tensor, shape: torch.Size) -> bool:
+    """Whether positions are the view's own grid; a scan may have its shape but other points."""
+    if positions.shape[1:4] != shape[1:]:
+        return False
+    corners = positions[0, (0, -1, 0, 0), (0, 0, -1, 0), (0, 0, 0, -1)]
+    return len(positions) == 1 and torch.allclose(corners, corners.new_tensor(_CORNERS), atol=1e-5)
