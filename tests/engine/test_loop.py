@@ -1,0 +1,121 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from qctkit.cohort import Sample
+from qctkit.contracts import Scene
+from qctkit.engine.edits.density_field import DensityField
+from qctkit.engine.loop import Aim, Outcome, Stop, optimise
+from qctkit.engine.losses.preservation import Size, Smoothness
+from qctkit.engine.render import view_scene
+from qctkit.frame import locate
+from qctkit.predictors.training import as_tensor
+from qctkit.view import View, see
+
+EDIT = DensityField()
+PRESERVATION = [(0.001, Size()), (0.001, Smoothness())]
+
+
+@pytest.fixture(scope="module")
+def scene(people: tuple[Sample, ...], small_view: View) -> Scene:
+    images = []
+    for one in people[:3]:
+        frame = locate(one.femur, one.volume.geometry)
+        images.append(as_tensor(see(one.volume, one.femur, frame, small_view)))
+    return view_scene(torch.stack(images), small_view)
+
+
+def _mean_hu(images: Tensor) -> Tensor:
+    hu, femur = images[:, 0], images[:, 1]
+    return (hu * femur).sum(dim=(1, 2, 3)) / femur.sum(dim=(1, 2, 3))
+
+
+def _blind(images: Tensor) -> Tensor:
+    return 0.0 * images.sum(dim=(1, 2, 3, 4))
+
+
+def _aim(scene: Scene, change_hu: list[float], error: float = 50.0) -> Aim:
+    now = _mean_hu(torch.stack([scene.hu, scene.femur], dim=1))
+    return Aim(_mean_hu, now + torch.tensor(change_hu), error)
+
+
+def _run(
+    scene: Scene, view: View, aims: list[Aim], steps: int = 120, patience: int = 25
+) -> list[Outcome]:
+    start = EDIT.start(len(scene.hu), view)
+    return optimise(scene, EDIT, start, aims, PRESERVATION, steps=steps, patience=patience)
+
+
+def test_an_aim_that_can_be_reached_is_reached_and_says_so(scene: Scene, small_view: View) -> None:
+    aim = _aim(scene, [60.0, -60.0, 30.0])
+    outcomes = _run(scene, small_view, [aim])
+    assert [one.stop for one in outcomes] == [Stop.REACHED] * 3
+    chosen = {n: torch.stack([o.parameters[n] for o in outcomes]) for n in EDIT.units}
+    added = EDIT.change_hu(scene, chosen)
+    read = _mean_hu(torch.stack([scene.hu + added, scene.femur], dim=1))
+    assert ((read - aim.wanted).abs() <= 0.15 * 50.0 + 1e-3).all()
+
+
+def test_an_aim_that_nothing_moves_stalls(scene: Scene, small_view: View) -> None:
+    (first, *_) = _run(scene, small_view, [Aim(_blind, torch.full((3,), 9.0), 1.0)], patience=10)
+    assert first.stop is Stop.STALLED
+    assert first.steps == 11
+
+
+def test_a_run_that_is_too_short_is_out_of_steps(scene: Scene, small_view: View) -> None:
+    outcomes = _run(scene, small_view, [_aim(scene, [60.0] * 3)], steps=5)
+    assert [(one.stop, one.steps) for one in outcomes] == [(Stop.OUT_OF_STEPS, 5)] * 3
+    assert all(len(one.losses) == 5 for one in outcomes)
+
+
+def test_an_aim_beyond_human_bone_is_refused_by_the_constraint(
+    scene: Scene, small_view: View
+) -> None:
+    outcomes = _run(scene, small_view, [_aim(scene, [5000.0] * 3)], steps=300)
+    assert [one.stop for one in outcomes] == [Stop.REFUSED] * 3
+
+
+@dataclass(frozen=True)
+class _LeavesItsLimits(DensityField):
+    """Within its limits until a given step."""
+
+    last_allowed: int = 19
+    asked: list[int] = field(default_factory=list)
+
+    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        self.asked.append(1)
+        return super().within_limits(parameters) & (len(self.asked) <= self.last_allowed)
+
+
+def test_beyond_its_limits_a_candidate_is_refused_though_it_reads_as_wanted(
+    scene: Scene, small_view: View
+) -> None:
+    edit, start = _LeavesItsLimits(), EDIT.start(3, small_view)
+    outcomes = optimise(scene, edit, start, [_aim(scene, [0.0] * 3)], [], steps=30, patience=99)
+    assert [one.stop for one in outcomes] == [Stop.REFUSED] * 3
+
+
+def test_a_sample_without_a_target_asks_nothing(scene: Scene, small_view: View) -> None:
+    outcomes = _run(scene, small_view, [_aim(scene, [60.0, float("nan"), 60.0])])
+    assert (outcomes[1].parameters["shift_hu"] == 0.0).all()
+    assert outcomes[0].parameters["shift_hu"].abs().max() > 0.0
+
+
+def test_a_batch_gives_what_one_by_one_gives(scene: Scene, small_view: View) -> None:
+    changes = [60.0, -150.0, 20.0]
+    batch = _run(scene, small_view, [_aim(scene, changes)])
+    for row in range(3):
+        one = scene.take(torch.tensor([row]))
+        (alone,) = _run(one, small_view, [_aim(one, [changes[row]])])
+        assert (alone.stop, alone.steps) == (batch[row].stop, batch[row].steps)
+        for name, values in alone.parameters.items():
+            torch.testing.assert_close(values, batch[row].parameters[name], rtol=1e-3, atol=1e-3)
+
+
+def test_the_start_is_not_changed(scene: Scene, small_view: View) -> None:
+    start = EDIT.start(3, small_view)
+    optimise(scene, EDIT, start, [_aim(scene, [60.0] * 3)], [], steps=3, patience=9)
+    assert all((values == 0.0).all() for values in start.values())
