@@ -102,7 +102,8 @@ class NetworkFamily:
                 scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
             )
             per_value = torch.where(binary, logistic, 0.5 * squared)
-            return per_value[known[chosen]].mean()
+            # A batch may hold no known value at all, whose mean would be NaN for ever after.
+            return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
 
         train(network, data.images, loss, jitter, self.schedule, seed)
         return network

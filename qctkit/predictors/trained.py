@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -125,24 +126,31 @@ def load_predictors(folder: Path, family_named: Callable[[str], PredictorFamily]
         PredictorError: the folder or a file of it is missing, damaged or of another format.
     """
     description = read_description(folder)
-    predictors = []
-    for entry in description["predictors"]:
-        view = view_of(entry["view"])
-        module = family_named(entry["family"]).build(entry["attributes"], view)
-        _load_weights(module, folder / f"{entry['name']}.safetensors")
-        predictors.append(
-            TrainedPredictor(
-                name=entry["name"],
-                family=entry["family"],
-                role=Role(entry["role"]),
-                attributes=tuple(entry["attributes"]),
-                view=view,
-                module=module,
-                skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
-                held_out=entry["held_out"],
-            )
+    try:
+        predictors = tuple(
+            _predictor(one, folder, family_named) for one in description["predictors"]
         )
-    return PredictorSet(tuple(predictors), description["skipped"], description["training"])
+        return PredictorSet(predictors, description["skipped"], description["training"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PredictorError(f"{folder / DESCRIPTION} is damaged ({error}); train again") from error
+
+
+def _predictor(
+    entry: Record, folder: Path, family_named: Callable[[str], PredictorFamily]
+) -> TrainedPredictor:
+    view = view_of(entry["view"])
+    module = family_named(entry["family"]).build(entry["attributes"], view)
+    _load_weights(module, folder / f"{entry['name']}.safetensors")
+    return TrainedPredictor(
+        name=entry["name"],
+        family=entry["family"],
+        role=Role(entry["role"]),
+        attributes=tuple(entry["attributes"]),
+        view=view,
+        module=module,
+        skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
+        held_out=entry["held_out"],
+    )
 
 
 def read_description(folder: Path) -> Record:
@@ -180,7 +188,7 @@ def view_of(record: Record) -> View:
 def _load_weights(module: nn.Module, path: Path) -> None:
     try:
         module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise PredictorError(f"{path} cannot be loaded ({error}); train again") from error
 
 

@@ -72,22 +72,27 @@ def as_tensor(image: ViewImage) -> Tensor:
     return torch.from_numpy(np.stack([image.hu, image.femur]).astype(np.float32))
 
 
-def teachable(data: TrainingData) -> tuple[tuple[str, ...], dict[str, str]]:
+def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the attributes that the cohort can teach, and why it cannot teach the others."""
     taught, skipped = [], {}
     for name, attribute in ATTRIBUTES.items():
-        values = data.values[name]
-        values = values[~values.isnan()]
+        values = [one.value(name) for one in _one_scan_each(seen.subjects)]
+        known = [value for value in values if value is not None]
         if attribute.kind == "binary":
-            fewest = int(min((values > 0.5).sum(), (values <= 0.5).sum()))
+            fewest = min(known.count(0.0), known.count(1.0))
             if fewest < FEWEST_OF_A_CLASS:
                 skipped[name] = f"one class has {fewest} subjects, {FEWEST_OF_A_CLASS} are needed"
                 continue
-        elif len(values) < 2 or float(values.std()) < LEAST_SPREAD:
-            skipped[name] = f"{len(values)} known values, with no spread"
+        elif len(known) < 2 or float(np.std(known)) < LEAST_SPREAD:
+            skipped[name] = f"{len(known)} known values, with no spread"
             continue
         taught.append(name)
     return tuple(taught), skipped
+
+
+def _one_scan_each(subjects: Sequence[Subject]) -> list[Subject]:
+    """Return each subject once: two hips of one person are held out together."""
+    return list({one.subject_id: one for one in subjects}.values())
 
 
 def fits(families: Sequence[PredictorFamily], settings: TrainingSettings) -> int:
@@ -107,7 +112,7 @@ def train_predictors(
     Raises:
         PredictorError: there are too few subjects, or no attribute can be taught.
     """
-    taught, skipped = teachable(seen.data)
+    taught, skipped = teachable(seen)
     if not taught:
         reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
         raise PredictorError(f"the cohort teaches no attribute ({reasons})")
