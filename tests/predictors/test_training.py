@@ -1,0 +1,224 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from qctkit.cohort import Sample
+from qctkit.contracts import PredictorFamily, TrainingData
+from qctkit.errors import PredictorError
+from qctkit.networks import Schedule
+from qctkit.predictors.density import DensityFamily, DensityFeatures
+from qctkit.predictors.folds import subject_folds
+from qctkit.predictors.network import network_families
+from qctkit.predictors.onnx_export import export_predictor
+from qctkit.predictors.skill import skill_of
+from qctkit.predictors.trained import PredictorSet, load_predictors
+from qctkit.predictors.training import (
+    SeenCohort,
+    TrainingSettings,
+    see_cohort,
+    teachable,
+    train_predictors,
+)
+from qctkit.subject import Sex, Subject
+from qctkit.view import View
+
+QUICK = Schedule(epochs=2)
+FAMILIES: dict[str, PredictorFamily] = {
+    one.name: one
+    for one in (DensityFamily(), *(replace(f, schedule=QUICK) for f in network_families()))
+}
+families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def seen(people: tuple[Sample, ...], small_view: View) -> SeenCohort:
+    return see_cohort(people, small_view)
+
+
+@pytest.fixture(scope="module")
+def trained(seen: SeenCohort) -> PredictorSet:
+    settings = TrainingSettings(folds=3)
+    return train_predictors(seen, list(FAMILIES.values()), settings, {"seed": 0}, lambda _: None)
+
+
+def _subjects(females: int, males: int, scans: int = 1) -> list[Subject]:
+    return [
+        Subject(f"{sex}{i}", sex, 50.0 + i)
+        for sex, count in ((Sex.F, females), (Sex.M, males))
+        for i in range(count)
+        for _ in range(scans)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("females", "males", "folds"), [(2, 2, 5), (2, 9, 5), (8, 2, 2), (6, 6, 3)]
+)
+def test_folds_keep_a_subject_together_and_both_sexes_in_training(
+    females: int, males: int, folds: int
+) -> None:
+    subjects = _subjects(females, males, scans=2)
+    held_out = subject_folds(subjects, folds)
+    assert sorted(row for fold in held_out for row in fold) == list(range(len(subjects)))
+    for fold in held_out:
+        kept = [one for row, one in enumerate(subjects) if row not in fold]
+        assert {subjects[row].subject_id for row in fold}.isdisjoint(s.subject_id for s in kept)
+        assert {one.sex for one in kept} == {Sex.F, Sex.M}
+
+
+def test_three_subjects_are_too_few_to_hold_any_out() -> None:
+    with pytest.raises(PredictorError, match="at least 4 subjects"):
+        subject_folds(_subjects(1, 2, scans=4), 5)
+
+
+def test_planted_readings_give_their_line_and_r2() -> None:
+    true = np.linspace(40.0, 90.0, 30)
+    skill = skill_of("continuous", true, 30.0 + 0.5 * true, [str(i) for i in range(30)])
+    assert (skill.response.slope, skill.response.intercept) == pytest.approx((0.5, 30.0))
+    assert skill.response.expected_change(10.0) == pytest.approx(5.0)
+    expected = 1 - np.mean((30.0 - 0.5 * true) ** 2) / true.var()
+    assert skill.figures["r2"] == pytest.approx(expected)
+    assert skill.r2_low is not None
+    assert skill.r2_low < expected
+
+
+def test_reading_the_mean_is_no_skill_and_unknown_values_do_not_count() -> None:
+    true = np.array([1.0, 2.0, 3.0, np.nan])
+    skill = skill_of("continuous", true, np.full(4, 2.0), list("abcd"))
+    assert (skill.subjects, skill.figures["r2"], skill.response.slope) == (3, 0.0, 0.0)
+
+
+def test_planted_logits_give_their_confusion_matrix() -> None:
+    true, read = np.array([0, 0, 0, 1, 1.0]), np.array([-1.0, -2, 3, 4, -0.5])
+    figures = skill_of("binary", true, read, list("abcde")).figures
+    assert [figures[f"true_{a}_read_{b}"] for a in "fm" for b in "fm"] == [2, 1, 1, 1]
+    assert figures["accuracy"] == pytest.approx(0.6)
+
+
+def test_density_features_follow_the_hu(people: tuple[Sample, ...]) -> None:
+    features, images = DensityFeatures(), see_cohort(people[:2], View()).data.images
+    before = features(images)
+    more = images.clone()
+    more[:, 0] += 100.0
+    torch.testing.assert_close(features(more)[:, :4], before[:, :4] + 100.0, atol=0.1, rtol=1e-3)
+    twice = images.clone()
+    twice[:, 0] *= 2.0
+    torch.testing.assert_close(features(twice), 2 * before, atol=2.0, rtol=1e-2)
+    assert (before[:, 2] > before[:, 0]).all()  # the shell is denser than the core
+
+
+@families
+def test_a_family_learns_reaches_the_hu_and_reads_a_batch_as_singles(
+    family: PredictorFamily, trained: PredictorSet, seen: SeenCohort
+) -> None:
+    module = trained.named(family.name)
+    images = seen.data.images[:4].clone().requires_grad_()
+    batch = module(images)
+    assert batch.shape == (4, len(module.attributes))
+    (gradient,) = torch.autograd.grad(batch.sum(), images)
+    assert gradient.isfinite().all()
+    assert (gradient[:, 0].abs().amax(dim=(1, 2, 3)) > 0).all()
+    singles = torch.cat([module(one[None]) for one in images])
+    torch.testing.assert_close(singles, batch, rtol=1e-4, atol=1e-3)
+
+
+@families
+def test_one_seed_trains_equal_modules(family: PredictorFamily, seen: SeenCohort) -> None:
+    first, again = (family.fit(seen.data, family.attributes, 3).state_dict() for _ in range(2))
+    assert all(torch.equal(values, again[name]) for name, values in first.items())
+
+
+def _without(data: TrainingData, name: str, rows: list[int]) -> TrainingData:
+    values = data.values[name].clone()
+    values[rows] = float("nan")
+    return replace(data, values={**data.values, name: values})
+
+
+def test_a_batch_in_which_nothing_is_known_does_not_spoil_a_network(seen: SeenCohort) -> None:
+    data = _without(seen.data.take(range(9)), "sex", list(range(7)))
+    family = replace(FAMILIES["sex-network"], schedule=Schedule(epochs=8))
+    module = family.fit(data, ("sex",), 0)
+    assert all(values.isfinite().all() for values in module.state_dict().values())
+
+
+def test_density_predicts_planted_age_on_unseen_subjects(trained: PredictorSet) -> None:
+    assert trained.named("bone-density").skills["age_years"].figures["r2"] > 0.8
+
+
+def test_an_attribute_with_no_spread_or_one_class_is_not_taught(seen: SeenCohort) -> None:
+    alike = tuple(replace(one, sex=Sex.F, age_years=60.0) for one in seen.subjects)
+    taught, skipped = teachable(replace(seen, subjects=alike))
+    assert taught == ("weight_kg",)
+    assert set(skipped) == {"sex", "age_years"}
+
+
+def _loader(name: str) -> PredictorFamily:
+    return FAMILIES[name]
+
+
+def test_a_saved_set_reads_the_same(
+    tmp_path: Path, trained: PredictorSet, seen: SeenCohort
+) -> None:
+    trained.save(tmp_path)
+    loaded = load_predictors(tmp_path, _loader)
+    for one, other in zip(trained.predictors, loaded.predictors, strict=True):
+        assert json.dumps(other.record(), sort_keys=True) == json.dumps(
+            one.record(), sort_keys=True
+        )
+        assert torch.equal(one(seen.data.images), other(seen.data.images))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": "x", "format_version": 1}',
+             '{"format": "qctkit-predictors", "format_version": 1, "predictors": [{}]}',
+             '{"format": "qctkit-predictors", "format_version": 1}'],
+)  # fmt: skip
+def test_a_damaged_description_is_a_predictor_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "predictors.json").write_text(text)
+    with pytest.raises(PredictorError):
+        load_predictors(tmp_path, _loader)
+
+
+@pytest.mark.parametrize("keep", [None, 0, 20, 300])
+def test_damaged_or_missing_weights_are_a_predictor_error(
+    tmp_path: Path, trained: PredictorSet, keep: int | None
+) -> None:
+    trained.save(tmp_path)
+    path = tmp_path / "bone-density.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    if keep is not None:
+        path.write_bytes(content[:keep])
+    with pytest.raises(PredictorError, match="bone-density"):
+        load_predictors(tmp_path, _loader)
+
+
+def test_an_exported_network_reads_as_pytorch_does_at_two_batch_sizes(
+    tmp_path: Path, trained: PredictorSet
+) -> None:
+    predictor = trained.named("age-weight-network")
+    parities = export_predictor(predictor, tmp_path)
+    assert [one.batch for one in parities] == [1, 3]
+    assert all(one.relative_difference < 1e-4 for one in parities)
+    model = onnx.load(tmp_path / "age-weight-network.onnx")
+    properties = {one.key: one.value for one in model.metadata_props}
+    description = json.loads(properties["qctkit"])
+    assert description["attributes"] == ["age_years", "weight_kg"]
+    assert description["held_out"] == {}
+
+
+def test_two_hips_of_the_only_woman_do_not_teach_sex(
+    make: Callable[..., Sample], small_view: View
+) -> None:
+    people = [Subject("F0", Sex.F, 60.0, 60.0)] * 2 + _subjects(0, 5)
+    samples = [make(f"X{i}", subject=one, seed=i) for i, one in enumerate(people)]
+    few = see_cohort(samples, small_view)
+    trained = train_predictors(
+        few, [DensityFamily()], TrainingSettings(folds=3), {}, lambda _: None
+    )
+    assert "sex" in trained.skipped
