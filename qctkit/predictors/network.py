@@ -102,7 +102,7 @@ class NetworkFamily:
                 scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
             )
             per_value = torch.where(binary, logistic, 0.5 * squared)
-            # A batch may hold no known value at all, whose mean would be NaN for ever after.
+            # A batch may hold no known value at all; then its loss is 0, not NaN.
             return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
 
         train(network, data.images, loss, jitter, self.schedule, seed)
