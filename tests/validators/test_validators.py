@@ -34,7 +34,9 @@ def _changed(candidate: Candidate, change: Callable[[np.ndarray], None]) -> Cand
 
 
 def _reading(after: float, role: Role = Role.READER, name: str = "age_years") -> Reading:
-    return Reading("r", role, name, before=60.0, after=after, expected=70.0, typical_error=4.0)
+    return Reading(
+        "r", role, name, before=60.0, after=after, expected=70.0, typical_error=4.0, can_read=True
+    )
 
 
 def _attributes(candidate: Candidate, *readings: Reading, reference: DensityReference) -> Verdict:
@@ -66,6 +68,14 @@ def test_a_predictor_of_the_loop_has_no_say(
     assert "no reader outside the loop reads age_years" in verdict.words
     good = _attributes(candidate, _reading(0.0, Role.LOOP), _reading(70.0), reference=reference)
     assert good.passed
+
+
+def test_a_reader_that_cannot_read_the_attribute_has_no_say(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    unable = replace(_reading(0.0), can_read=False)
+    assert not _attributes(candidate, unable, reference=reference).passed
+    assert _attributes(candidate, unable, _reading(70.0), reference=reference).passed
 
 
 def test_one_reader_that_misses_fails_the_candidate(
