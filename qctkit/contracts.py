@@ -298,6 +298,8 @@ class Reading:
         before, after: readings (years, kg, or a logit for sex).
         expected: what this predictor reads, on average, off a real subject changed in this way.
         typical_error: spread of its readings of unseen real subjects about its own line.
+        can_read: whether it reads the attribute off unseen subjects at all; otherwise the reading
+            is on record and has no say.
     """
 
     predictor: str
@@ -307,6 +309,7 @@ class Reading:
     after: float
     expected: float
     typical_error: float
+    can_read: bool
 
 
 @dataclass(frozen=True, eq=False)

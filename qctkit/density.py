@@ -62,7 +62,7 @@ def measure_density(
     in_band = (values >= low) & (values <= high)
     return DensityFigures(
         trabecular_hu=float(values[core].mean()),
-        cortical_hu=float(values[depth_mm <= SHELL_DEPTH_MM].mean()),
+        cortical_hu=float(values[depth_mm <= max(SHELL_DEPTH_MM, float(depth_mm.min()))].mean()),
         bone_band_share=float(in_band.mean()),
         bone_band_peak_hu=band_peak_hu(values, (low, high)),
     )

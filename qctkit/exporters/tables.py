@@ -64,7 +64,9 @@ def sample_row(sample: Sample) -> dict[str, str]:
 
 def refused_row(record: Record) -> dict[str, str]:
     """Return the cells of a refused candidate by column."""
-    failed = [verdict["name"] for verdict in record.get("verdicts", ()) if not verdict["passed"]]
+    failed = [
+        verdict["validator"] for verdict in record.get("verdicts", ()) if not verdict["passed"]
+    ]
     plain = ("candidate_id", "source_subject_id", "source_sample_id", "recipe", "stop", "reason")
     return {
         **{name: _cell(record.get(name)) for name in plain},

@@ -1,7 +1,7 @@
 """``qctkit augment``: the main job, from real scans to new labelled ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -321,9 +321,6 @@ def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
         with torch.no_grad():
             estimates = predictor(images).double().tolist()
         for column, name in enumerate(predictor.attributes):
-            # A predictor that cannot read an attribute has no say in whether it changed.
-            if not reads(predictor, name):
-                continue
             response = predictor.skills[name].response
             before = estimates[0][column]
             readings.append(
@@ -335,6 +332,7 @@ def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
                     after=estimates[1][column],
                     expected=before + response.expected_change(_change(work, name)),
                     typical_error=response.residual_sd,
+                    can_read=reads(predictor, name),
                 )
             )
     return tuple(readings)
@@ -406,15 +404,7 @@ def _targets(values: Mapping[str, float], driven: Sequence[str]) -> Record:
 
 
 def _reading_record(reading: Reading) -> Record:
-    return {
-        "predictor": reading.predictor,
-        "role": reading.role,
-        "attribute": reading.attribute,
-        "before": reading.before,
-        "after": reading.after,
-        "expected": reading.expected,
-        "typical_error": reading.typical_error,
-    }
+    return asdict(reading)
 
 
 def _run_record(plan: _Plan, outcomes: Sequence[Carrying]) -> Record:

@@ -128,10 +128,11 @@ def _changes(candidate: Candidate) -> dict[str, float]:
     if before.bone_band_peak_hu is not None and after.bone_band_peak_hu is not None:
         changes["bone_band_peak_change_hu"] = after.bone_band_peak_hu - before.bone_band_peak_hu
     for one in candidate.readings:
-        if one.role is Role.READER and one.attribute in candidate.carried:
+        if one.role is Role.READER:
             name = f"{one.predictor}_{one.attribute}"
             changes[f"{name}_change_read"] = one.after - one.before
-            changes[f"{name}_change_expected"] = one.expected - one.before
+            if one.attribute in candidate.carried:
+                changes[f"{name}_change_expected"] = one.expected - one.before
     return changes
 
 

@@ -30,7 +30,7 @@ class Attributes:
         readings = [
             one
             for one in candidate.readings
-            if one.role is Role.READER and one.attribute in candidate.carried
+            if one.role is Role.READER and one.can_read and one.attribute in candidate.carried
         ]
         unread = set(candidate.carried) - {one.attribute for one in readings}
         if unread:

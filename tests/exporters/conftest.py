@@ -49,7 +49,7 @@ def record() -> dict[str, Any]:
         "labels": {"sex": "F", "age_years": 80.0, "weight_kg": 55.25},
         "seed": 7,
         "stop": "reached",
-        "verdicts": [{"name": "structure", "passed": True, "words": "", "figures": {}}],
+        "verdicts": [{"validator": "structure", "passed": True, "words": "", "figures": {}}],
     }
 
 
@@ -68,7 +68,7 @@ class CohortWithRefused(MemoryCohort):
                 "targets": {"sex": "M", "age_years": None, "weight_kg": 90.0},
                 "stop": "stalled",
                 "reason": "structure changed, and more",
-                "verdicts": [{"name": n, "passed": p} for n, p in verdicts],
+                "verdicts": [{"validator": n, "passed": p} for n, p in verdicts],
             },
         )
 
