@@ -1,1 +1,0 @@
-"""Contract tests that plugin authors inherit."""
