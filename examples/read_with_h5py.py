@@ -20,7 +20,7 @@ path = parser.parse_args().cohort
 
 
 def checksum(group: h5py.Group) -> str:
-    """Return the SHA-256 of a sample: its arrays in C order, little-endian, then its texts."""
+    """Return the SHA-256 of a sample: arrays (C order, little-endian), texts, attributes."""
     digest = hashlib.sha256()
     for name in ("volume", "mask", "region"):  # region: made samples only
         if name in group:
@@ -29,6 +29,14 @@ def checksum(group: h5py.Group) -> str:
     for name in ("provenance", "truth", "synthesis"):  # synthesis: made samples only
         if name in group:
             digest.update(group[name].asstr()[()].encode())
+    for values in group.get("parameters", {}).values():  # made samples only, by name
+        digest.update(values[()].astype("<f4").tobytes())
+    attributes = {  # arrays as lists
+        name: value.tolist() if hasattr(value, "tolist") else value
+        for name, value in group.attrs.items()
+        if name != "sha256"
+    }
+    digest.update(json.dumps(attributes, sort_keys=True, separators=(",", ":")).encode())
     return digest.hexdigest()
 
 

@@ -79,10 +79,14 @@ def command(
     else:
         trained = load_predictors(predictors, registry.family)
     options = AugmentOptions(len(wanted) or samples, seed, max_candidates, wanted)
-    result = augment(
-        real, chosen, trained, registry, options, output, progress,
-        overwrite=overwrite, resume=resume,
-    )  # fmt: skip
+    try:
+        result = augment(
+            real, chosen, trained, registry, options, output, progress,
+            overwrite=overwrite, resume=resume,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)
+        raise
     page = write_summary(CohortFile(output), real, output.with_suffix(".summary.html"), progress)
     click.echo(f"{result.accepted} of {result.wanted} samples accepted, {result.refused} refused")
     click.echo(f"cohort:    {real.path}")

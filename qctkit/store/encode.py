@@ -65,15 +65,18 @@ def read_subject(group: h5py.Group) -> Subject:
 
 
 def checksum(group: h5py.Group) -> str:
-    """Return the SHA-256 of a sample's arrays and JSON texts, as ``schema`` defines it."""
+    """Return the SHA-256 of everything a sample's group holds, as ``schema`` defines it."""
     digest = hashlib.sha256()
     for name in (schema.VOLUME, schema.MASK, schema.REGION):
         if name in group:
-            array = group[name][()]
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+            digest.update(_little_endian(group[name][()]))
     for name in (schema.PROVENANCE, schema.TRUTH, schema.SYNTHESIS):
         if name in group:
             digest.update(group[name].asstr()[()].encode())
+    for values in group.get(schema.PARAMETERS, {}).values():
+        digest.update(_little_endian(values[()]))
+    attributes = {name: value for name, value in group.attrs.items() if name != "sha256"}
+    digest.update(to_json(attributes).encode())
     return digest.hexdigest()
 
 
@@ -88,8 +91,18 @@ def read_json(group: h5py.Group, name: str) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN, arrays as lists."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_as_list
+    )
+
+
+def _as_list(value: np.generic | np.ndarray) -> Any:
+    return value.tolist()
+
+
+def _little_endian(array: np.ndarray) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
 def _write_subject(group: h5py.Group, subject: Subject) -> None:

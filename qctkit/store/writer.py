@@ -7,6 +7,7 @@ output, which appears under its name only when it is whole.
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -19,11 +20,12 @@ import numpy as np
 import qctkit
 from qctkit import schema
 from qctkit.cohort import Record, Sample
-from qctkit.errors import OutputExistsError
+from qctkit.errors import CohortFileError, OutputExistsError
 from qctkit.store.encode import read_json, read_subject, to_json, write_json, write_sample
 from qctkit.window import DEFAULT_WINDOW, Window
 
 PART_DIGITS = 6
+RUN_RECORD = "run.json"
 
 
 class CohortWriter:
@@ -59,10 +61,11 @@ class CohortWriter:
         self._keep_parts = keep_parts
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
+        self._ids: set[str] = set()
         if self._parts.exists() and not resume:
             shutil.rmtree(self._parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._parts.mkdir(exist_ok=True)
+        self._parts.mkdir(parents=True, exist_ok=True)
+        self._begin_or_resume()
 
     def __enter__(self) -> "CohortWriter":
         return self
@@ -89,7 +92,14 @@ class CohortWriter:
         return self._part(position).exists()
 
     def add(self, position: int, sample: Sample) -> None:
-        """Store a sample as the part at a position of the run."""
+        """Store a sample as the part at a position of the run.
+
+        Raises:
+            CohortFileError: a sample of this id was added before.
+        """
+        if sample.sample_id in self._ids:
+            raise CohortFileError(f"sample {sample.sample_id} is given twice; ids must be unique")
+        self._ids.add(sample.sample_id)
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
             write_sample(file.create_group(f"{schema.SAMPLES}/{sample.sample_id}"), sample)
             self._finish(file)
@@ -108,6 +118,22 @@ class CohortWriter:
                 samples += len(file[schema.SAMPLES]) if schema.SAMPLES in file else 0
                 refused += len(file[schema.REFUSED]) if schema.REFUSED in file else 0
         return samples, refused
+
+    def _begin_or_resume(self) -> None:
+        """Keep the run beside its parts, so that only the same run can go on with them."""
+        begun = self._parts / RUN_RECORD
+        text = to_json(self._run)
+        if begun.exists() and begun.read_text(encoding="utf-8") != text:
+            before = json.loads(begun.read_text(encoding="utf-8"))
+            changed = sorted(
+                key for key in before.keys() | self._run if before.get(key) != self._run.get(key)
+            )
+            raise OutputExistsError(
+                f"{self._parts} holds a run with other options ({', '.join(changed)} differ); "
+                "resume with the same ones, or give --overwrite to start again"
+            )
+        with _Replacing(begun) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def _part(self, position: int) -> Path:
         return self._parts / f"{position:0{PART_DIGITS}d}.h5"
