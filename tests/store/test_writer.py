@@ -36,7 +36,7 @@ def test_the_output_is_there_only_when_it_is_whole(tmp_path: Path, samples: list
         assert writer.stored() == (1, 0)
         writer.refuse(1, {"reason": "x"})
         assert writer.stored() == (1, 1)
-    assert [one.name for one in tmp_path.glob("[0-9]*.h5")] == ["c.h5"]
+    assert [one.name for one in tmp_path.iterdir()] == ["c.h5"]
 
 
 def test_an_error_leaves_nothing(tmp_path: Path, samples: list[Sample]) -> None:
@@ -47,7 +47,7 @@ def test_an_error_leaves_nothing(tmp_path: Path, samples: list[Sample]) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert list(tmp_path.glob("[0-9]*.h5")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def _interrupt(path: Path, samples: list[Sample]) -> None:
@@ -120,7 +120,7 @@ def test_an_existing_output_is_refused_and_kept(tmp_path: Path, samples: list[Sa
     with pytest.raises(OutputExistsError, match="--overwrite"):
         CohortWriter(path, RUN)
     assert path.read_bytes() == before
-    assert [one.name for one in tmp_path.glob("[0-9]*.h5")] == ["c.h5"]
+    assert [one.name for one in tmp_path.iterdir()] == ["c.h5"]
 
 
 def test_overwrite_keeps_the_old_output_until_the_new_one_is_whole(
@@ -135,7 +135,7 @@ def test_overwrite_keeps_the_old_output_until_the_new_one_is_whole(
 
 
 KILLED = """
-import pickle, sys, time
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import conftest
@@ -176,4 +176,4 @@ def test_a_kill_leaves_whole_parts_and_resuming_gives_the_same_bytes(
     _write(path, samples, resume=True)
     _write(tmp_path / "b.h5", samples)
     assert path.read_bytes() == (tmp_path / "b.h5").read_bytes()
-    assert sorted(one.name for one in tmp_path.glob("[0-9]*.h5")) == ["a.h5", "b.h5"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.h5", "b.h5"]
