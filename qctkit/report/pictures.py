@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qctkit.cohort import Sample
 from qctkit.density import bone_histogram
+from qctkit.geometry import Geometry
 from qctkit.window import DEFAULT_BONE_BAND, Window
 
 SHOWN_HU = (-150.0, 1000.0)
@@ -25,18 +26,16 @@ def comparison(source: Sample, made: Sample, window: Window) -> Figure:
     figure = Figure(figsize=(13, 5.4), layout="constrained")
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.3))
     centre = [int(np.median(axis)) for axis in np.nonzero(source.femur.voxels)]
-    spacing = source.volume.spacing_mm
     unit = source.volume.unit
     for row, (axis, name) in enumerate(((1, "coronal"), (0, "axial"))):
         at = _widest(source.femur.voxels, axis) if axis == 0 else centre[axis]
         planes = [np.take(one.volume.voxels, at, axis) for one in (source, made)]
         outline = np.take(source.femur.voxels, at, axis)
-        aspect = spacing[0] / spacing[2] if axis == 1 else spacing[1] / spacing[2]
         titles = (f"source, {name}", "sample", "difference")
         images = (planes[0], planes[1], planes[1].astype(np.float32) - planes[0])
         for column, (title, image) in enumerate(zip(titles, images, strict=True)):
             axes = figure.add_subplot(grid[row, column])
-            shown = _draw(axes, image, aspect, difference=column == 2)
+            shown = _draw(axes, image, source.volume.geometry, axis, difference=column == 2)
             if column == 0:
                 axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=0.8)
             axes.set_title(title, fontsize=10)
@@ -49,12 +48,11 @@ def mask_overview(samples: Sequence[Sample]) -> Figure:
     """Return one coronal and one axial slice of each source with its mask drawn."""
     figure = Figure(figsize=(2.6 * len(samples), 5), layout="constrained")
     for column, sample in enumerate(samples):
-        spacing = sample.volume.spacing_mm
         for row, axis in enumerate((1, 0)):
             at = _widest(sample.femur.voxels, axis)
             axes = figure.add_subplot(2, len(samples), row * len(samples) + column + 1)
-            aspect = spacing[0] / spacing[2] if axis == 1 else spacing[1] / spacing[2]
-            _draw(axes, np.take(sample.volume.voxels, at, axis), aspect, difference=False)
+            plane = np.take(sample.volume.voxels, at, axis)
+            _draw(axes, plane, sample.volume.geometry, axis, difference=False)
             outline = np.take(sample.femur.voxels, at, axis)
             axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=1.0)
         figure.axes[-2].set_title(f"{sample.sample_id}\n{sample.femur.origin}", fontsize=8)
@@ -68,18 +66,29 @@ def as_png(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def _draw(axes: Any, image: NDArray[Any], aspect: float, *, difference: bool) -> Any:
+def _draw(
+    axes: Any, image: NDArray[Any], geometry: Geometry, axis: int, *, difference: bool
+) -> Any:
+    """Draw a plane across an array axis as radiologists do: the patient's right on the left.
+
+    Up is superior, or anterior in an axial plane, whichever way the array runs.
+    """
     limits = (-DIFFERENCE_HU, DIFFERENCE_HU) if difference else SHOWN_HU
-    axes.set_xticks([])
-    axes.set_yticks([])
-    return axes.imshow(
+    rows = 0 if axis == 1 else 1
+    upward = geometry.directions[2 if rows == 0 else 1, rows] > 0
+    shown = axes.imshow(
         image,
         cmap="RdBu_r" if difference else "gray",
         vmin=limits[0],
         vmax=limits[1],
-        aspect=aspect,
-        origin="lower",
+        aspect=geometry.spacing_mm[rows] / geometry.spacing_mm[2],
+        origin="lower" if upward else "upper",
     )
+    if geometry.directions[0, 2] > 0:
+        axes.invert_xaxis()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return shown
 
 
 def _histograms(axes: Any, source: Sample, made: Sample, window: Window) -> None:
