@@ -9,8 +9,11 @@ from qctkit.segmentation.fill import fill_planes
 from qctkit.segmentation.surface import HeadSurface
 from qctkit.volume import Mask
 
+GROWN_HU = 160.0
+"""Bone for growing: low, so that the thin cortex of a trochanter closes; trimmed afterwards."""
+
 LEAST_BONE_HU = 200.0
-"""Bone for growing: the half maximum of the thinnest cortex; blurred muscle stays below it."""
+"""Half maximum of the thinnest cortex; blurred muscle stays below it."""
 
 MOST_BONE_HU = 600.0
 """Half maximum of a thick cortex (1200 HU) beside muscle."""
@@ -25,21 +28,28 @@ WALL_MM = 9.0
 NECK_COSINE = 0.64
 """Within 50 degrees of the neck's axis the femur leaves its head."""
 
+BEHIND_COSINE = 0.35
+"""No part of a femur outside its head lies farther than 70 degrees off the neck's axis, as seen
+from the centre of the head."""
+
 TRIM_MM = 3.0
 OPENING_MM = 2.5
 """Bridges thinner than twice this, of the rim of the acetabulum to the neck, are cut."""
 
+CLOSING_MM = 3.0
+"""Gaps in a thin cortex that are bridged before its inside is filled."""
+
 LARGEST_HOLE_MM2 = 900.0
 
 
-def grow_femur(
-    image_hu: NDArray[np.float32], spacing_mm: float, surface: HeadSurface
-) -> Mask:
+def grow_femur(image_hu: NDArray[np.float32], spacing_mm: float, surface: HeadSurface) -> Mask:
     """Return the filled femur of a head ``(D, H, W)``; empty where nothing grew."""
     head, wall = head_and_wall(image_hu.shape, spacing_mm, surface)
     smooth = ndimage.gaussian_filter(image_hu, 0.5 / spacing_mm)
-    bone = (smooth > LEAST_BONE_HU) & ~wall
-    solid = (_close(_fill(bone | head, spacing_mm), 1.5, spacing_mm) & ~wall) | head
+    bone = (smooth > GROWN_HU) & ~wall
+    closed = _close(bone | head, CLOSING_MM, spacing_mm) & ~wall
+    cavities = _fill(closed, spacing_mm) & ~closed & ~wall
+    solid = _close(bone | head | cavities, 1.5, spacing_mm) & ~wall
     solid = _fill(solid, spacing_mm) & ~wall
     femur = _part_with(solid, head, spacing_mm)
     return _trim(femur, head, wall, smooth, spacing_mm)
@@ -63,11 +73,22 @@ def head_and_wall(
     weights, rays = cKDTree(surface.directions).query(towards, k=3)
     weights = 1.0 / (weights + 0.01)
     radii_mm = (surface.radii_mm[rays] * weights).sum(-1) / weights.sum(-1)
-    off_neck = towards @ surface.neck < NECK_COSINE
+    along_neck = towards @ surface.neck
+    off_neck = along_neck < NECK_COSINE
     within = distance_mm <= radii_mm
     head[box] = within & (off_neck | (distance_mm < 0.9 * surface.radius_mm))
-    wall[box] = ~within & off_neck & (distance_mm < radii_mm + WALL_MM)
+    behind = along_neck < BEHIND_COSINE
+    wall[...] = _behind(shape, surface)
+    wall[box] = ~within & (behind | (off_neck & (distance_mm < radii_mm + WALL_MM)))
     return head, wall
+
+
+def _behind(shape: tuple[int, ...], surface: HeadSurface) -> Mask:
+    """Return the voxels far off the neck's axis, on the pelvic side of the head."""
+    d, h, w = (np.arange(n) - c for n, c in zip(shape, surface.centre, strict=True))
+    d, h, w = d[:, None, None], h[None, :, None], w[None, None, :]
+    along = d * surface.neck[0] + h * surface.neck[1] + w * surface.neck[2]
+    return np.asarray(along < BEHIND_COSINE * np.sqrt(d**2 + h**2 + w**2))
 
 
 def _fill(mask: Mask, spacing_mm: float) -> Mask:
@@ -77,27 +98,34 @@ def _fill(mask: Mask, spacing_mm: float) -> Mask:
 def _close(mask: Mask, radius_mm: float, spacing_mm: float) -> Mask:
     margin = int(np.ceil(radius_mm / spacing_mm)) + 1
     padded = np.pad(mask, margin, mode="edge")
-    grown = _near(padded, radius_mm, spacing_mm)
-    closed = ~_near(~grown, radius_mm, spacing_mm)
+    closed = _shrink(_grow(padded, radius_mm, spacing_mm), radius_mm, spacing_mm)
     inner = slice(margin, -margin)
-    return closed[inner, inner, inner] | mask
+    return np.asarray(closed[inner, inner, inner] | mask)
 
 
-def _near(mask: Mask, distance_mm: float, spacing_mm: float) -> Mask:
-    return np.asarray(ndimage.distance_transform_edt(~mask) * spacing_mm <= distance_mm)
+def _grow(mask: Mask, distance_mm: float, spacing_mm: float) -> Mask:
+    """Return the mask grown by about a distance, by turns along axes and diagonals."""
+    for turn in range(max(1, round(distance_mm / spacing_mm))):
+        structure = ndimage.generate_binary_structure(3, 1 + turn % 2)
+        mask = ndimage.binary_dilation(mask, structure)
+    return mask
+
+
+def _shrink(mask: Mask, distance_mm: float, spacing_mm: float) -> Mask:
+    """Return the mask shrunk by about a distance, but not from the border of the scan."""
+    return ~_grow(~mask, distance_mm, spacing_mm)
 
 
 def _part_with(solid: Mask, head: Mask, spacing_mm: float) -> Mask:
     """Return what hangs together with the head by more than thin bridges."""
-    core = ndimage.distance_transform_edt(np.pad(solid, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
-    core = (core * spacing_mm > OPENING_MM) | head
+    core = _shrink(solid, OPENING_MM, spacing_mm) | head
     labels, _ = ndimage.label(core)
     chosen = np.bincount(labels[head])
     if len(chosen) < 2:
         return np.zeros_like(solid)
     chosen[0] = 0
     part = labels == chosen.argmax()
-    return solid & _near(part, OPENING_MM + 1.5 * spacing_mm, spacing_mm)
+    return solid & _grow(part, OPENING_MM + 1.5 * spacing_mm, spacing_mm)
 
 
 def _trim(
@@ -111,11 +139,9 @@ def _trim(
     size = 2 * round(PEAK_REACH_MM / spacing_mm) + 1
     peak = ndimage.maximum_filter(smooth, size=size)
     half = np.clip(0.5 * (peak + SOFT_TISSUE_HU), LEAST_BONE_HU, MOST_BONE_HU)
-    depth_mm = ndimage.distance_transform_edt(femur) * spacing_mm
-    loose = femur & (smooth < half) & (depth_mm <= TRIM_MM) & ~_near(wall, 1.5, spacing_mm)
-    outside = ndimage.binary_propagation(
-        ndimage.binary_dilation(~femur) & loose, mask=loose
-    )
+    rind = femur & ~_shrink(femur, TRIM_MM, spacing_mm)
+    loose = rind & (smooth < half) & ~_grow(wall, 1.5, spacing_mm)
+    outside = ndimage.binary_propagation(ndimage.binary_dilation(~femur) & loose, mask=loose)
     trimmed = _fill(_close(femur & ~outside, 1.5, spacing_mm) & ~wall, spacing_mm) & ~wall
     labels, _ = ndimage.label(trimmed)
     sizes = np.bincount(labels.ravel())

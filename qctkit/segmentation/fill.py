@@ -1,10 +1,9 @@
 """Hollow bone made solid, slice by slice."""
 
+import numpy as np
 from scipy import ndimage
 
 from qctkit.volume import Mask
-
-import numpy as np
 
 
 def fill_planes(mask: Mask, largest_hole: int) -> Mask:

@@ -28,6 +28,10 @@ LARGEST_HOLE_MM2 = 1200.0
 NECK_REACH_MM = (38.0, 72.0)
 """Distance from a head's centre to where the axes of neck and shaft may meet."""
 
+NECK_SHAFT_COSINE, COSINE_SPREAD = 0.57, 0.25
+"""Cosine between neck and shaft, both pointing away from the head: 125 degrees, as anatomists
+count it, give or take 18."""
+
 LARGEST_RISE = 0.35
 """Largest upward part of a neck's direction from the head: 20 degrees."""
 
@@ -104,9 +108,7 @@ def solid_bone(image_hu: NDArray[np.float32], spacing_mm: float, bone_hu: float)
 
 
 def _trabecular_part(smooth: NDArray[np.float32], ball: Ball, spacing_mm: float) -> float:
-    d, h, w = (
-        np.arange(n) - c for n, c in zip(smooth.shape, ball.centre, strict=True)
-    )
+    d, h, w = (np.arange(n) - c for n, c in zip(smooth.shape, ball.centre, strict=True))
     distance2 = d[:, None, None] ** 2 + h[None, :, None] ** 2 + w[None, None, :] ** 2
     values = smooth[distance2 * spacing_mm**2 < (0.75 * ball.radius_mm) ** 2]
     if values.size * spacing_mm**3 < 1500.0:
@@ -144,10 +146,10 @@ def _neck_to_shaft(
     bends = bends[to_bend > LEAST_SOLIDITY]
     if len(bends) == 0:
         return nothing
-    solid = np.minimum(
-        to_bend[to_bend > LEAST_SOLIDITY], _weakest(solidity, shaft.centre, bends)
-    )
-    best = int(solid.argmax())
+    solid = np.minimum(to_bend[to_bend > LEAST_SOLIDITY], _weakest(solidity, shaft.centre, bends))
+    necks = (bends - head) / np.linalg.norm(bends - head, axis=1, keepdims=True)
+    unusual = ((necks @ shaft.down - NECK_SHAFT_COSINE) / COSINE_SPREAD) ** 2
+    best = int((solid * np.exp(-0.5 * unusual)).argmax())
     return weight * float(solid[best]), bends[best]
 
 
@@ -175,9 +177,7 @@ def _neck_sideways(
     return float(solid[best]), ends[best]
 
 
-def _weakest(
-    solidity: NDArray[np.float32], start: FloatArray, ends: FloatArray
-) -> FloatArray:
+def _weakest(solidity: NDArray[np.float32], start: FloatArray, ends: FloatArray) -> FloatArray:
     """Return the least solidity on the straight way from a point to each end ``(ends, 3)``."""
     fractions = np.linspace(0.0, 1.0, 30)[None, :, None]
     points = np.moveaxis(start + (ends - start)[:, None, :] * fractions, -1, 0)

@@ -8,19 +8,27 @@ from scipy import ndimage
 
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
-from qctkit.geometry import Geometry
+from qctkit.geometry import FloatArray, Geometry
 from qctkit.segmentation.femur import grow_femur
 from qctkit.segmentation.grid import isotropic_grid, resample, to_native
 from qctkit.segmentation.heads import HeadCandidate, find_heads
 from qctkit.segmentation.metal import find_metal
-from qctkit.segmentation.side import femur_side
 from qctkit.segmentation.spheres import Ball
-from qctkit.segmentation.surface import find_surface
+from qctkit.segmentation.surface import HeadSurface, find_surface
 from qctkit.volume import Mask, Volume
 
 SEARCH_MM = 2.0
 FINE_MM = 1.0
 MARGIN_MM = 12.0
+NECK_MM = 50.0
+HEAD_BOX_MM = 55.0
+SAME_HIP_MM = 90.0
+"""Closer than this, two candidates belong to one hip; the heads of two hips are 150 mm apart."""
+
+SOUND_QUALITY = 0.25
+CLEARLY_BETTER = 1.3
+"""Below a sound quality of its sphere, a head yields to another candidate this much better."""
+
 TRIED_HEADS = 6
 
 LEAST_VOLUME_MM3 = 40_000.0
@@ -74,54 +82,82 @@ def _search(volume: Volume) -> Found:
     heads = find_heads(coarse, SEARCH_MM)
     femora: list[FemurMask] = []
     implants = 0
-    taken = np.zeros(volume.geometry.shape, dtype=bool)
+    done_mm: list[FloatArray] = []
     for head in heads[:TRIED_HEADS]:
-        if _is_taken(taken, head, grid, volume.geometry):
+        centre_mm = grid.to_world(head.ball.centre)
+        if any(np.linalg.norm(centre_mm - other) < SAME_HIP_MM for other in done_mm):
             continue
-        mask = _segment_one(volume, grid, coarse, head)
-        size_mm3 = mask.sum() * volume.geometry.voxel_volume_mm3
-        if size_mm3 < LEAST_VOLUME_MM3 or (mask & taken).sum() > 0.2 * mask.sum():
+        located = _locate(volume, grid, _alternatives(head, heads))
+        mask = _segment_one(volume, grid, coarse, located)
+        if mask.sum() * volume.geometry.voxel_volume_mm3 < LEAST_VOLUME_MM3:
             continue
-        side = femur_side(mask, volume.geometry)
-        if any(other.side is side for other in femora):
-            continue
-        taken |= mask
+        done_mm.append(centre_mm)
+        side = Side.RIGHT if located.surface.neck[2] > 0.0 else Side.LEFT
         if _has_implant(mask, metal, volume.geometry):
             implants += 1
-        else:
+        elif all(other.side is not side for other in femora):
             femora.append(FemurMask(mask, side, MaskOrigin.SEGMENTED))
     femora.sort(key=lambda femur: femur.side is Side.RIGHT)
     return Found(tuple(femora), implants, len(heads))
 
 
-def _is_taken(taken: Mask, head: HeadCandidate, grid: Geometry, native: Geometry) -> bool:
-    """Whether a head's centre lies in a femur that has been found already."""
-    index = np.rint(native.to_index(grid.to_world(head.ball.centre))).astype(int)
-    inside = bool(((index >= 0) & (index < native.shape)).all())
-    return inside and bool(taken[tuple(index)])
+@dataclass(frozen=True, eq=False)
+class Located:
+    """A head's surface with the grid in whose indices it is."""
+
+    surface: HeadSurface
+    grid: Geometry
+
+
+def _alternatives(head: HeadCandidate, heads: list[HeadCandidate]) -> list[HeadCandidate]:
+    """Return a candidate and the next likely one of the same hip."""
+    near = [
+        other
+        for other in heads[:TRIED_HEADS]
+        if other is not head
+        and np.linalg.norm(np.subtract(other.ball.centre, head.ball.centre)) * SEARCH_MM < 50.0
+    ]
+    return [head, *near[:1]]
+
+
+def _locate(volume: Volume, grid: Geometry, candidates: list[HeadCandidate]) -> Located:
+    """Return the first candidate's surface, or a clearly better one where that is poor."""
+    tried: list[Located] = []
+    for candidate in candidates:
+        centre_mm = grid.to_world(candidate.ball.centre)[None]
+        near_grid = _box_around(centre_mm, HEAD_BOX_MM, volume.geometry)
+        near = resample(volume, near_grid)
+        surface = find_surface(near, FINE_MM, _moved(candidate, grid, near_grid))
+        tried.append(Located(surface, near_grid))
+        if surface.quality > SOUND_QUALITY:
+            break
+    last = tried[-1]
+    better = last.surface.quality > CLEARLY_BETTER * tried[0].surface.quality
+    return last if better else tried[0]
 
 
 def _segment_one(
-    volume: Volume, grid: Geometry, coarse: NDArray[np.float32], head: HeadCandidate
+    volume: Volume, grid: Geometry, coarse: NDArray[np.float32], located: Located
 ) -> Mask:
     """Return the mask of one head's femur: roughly for its extent, then finely within that."""
-    rough = grow_femur(coarse, SEARCH_MM, find_surface(coarse, SEARCH_MM, head))
-    fine_grid = _box_around(rough, head, grid, volume.geometry)
+    surface, near_grid = located.surface, located.grid
+    rough = grow_femur(coarse, SEARCH_MM, surface.on(near_grid, grid))
+    points_mm = grid.to_world(np.argwhere(rough)) if rough.any() else np.empty((0, 3))
+    head_mm = near_grid.to_world(surface.centre)
+    bend_mm = head_mm + NECK_MM * (grid.directions @ surface.neck)
+    around = np.array([[-40.0], [40.0]])
+    extent_mm = np.vstack([points_mm, head_mm + around, bend_mm + around])
+    fine_grid = _box_around(extent_mm, MARGIN_MM, volume.geometry)
     fine = resample(volume, fine_grid)
-    surface = find_surface(fine, FINE_MM, _moved(head, grid, fine_grid))
-    mask = grow_femur(fine, FINE_MM, surface)
+    mask = grow_femur(fine, FINE_MM, surface.on(near_grid, fine_grid))
     return to_native(mask, fine_grid, volume.geometry)
 
 
-def _box_around(rough: Mask, head: HeadCandidate, grid: Geometry, native: Geometry) -> Geometry:
-    """Return the fine grid about a rough mask and its head, within the scan."""
-    centre_mm = grid.to_world(head.ball.centre)
-    points_mm = np.vstack([centre_mm - 45.0, centre_mm + 45.0])
-    if rough.any():
-        points_mm = np.vstack([points_mm, grid.to_world(np.argwhere(rough))])
+def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:
+    """Return the fine grid about points and a margin, within the scan."""
     whole = isotropic_grid(native, FINE_MM)
-    low = np.floor(whole.to_index(points_mm.min(axis=0) - MARGIN_MM)).astype(int)
-    high = np.ceil(whole.to_index(points_mm.max(axis=0) + MARGIN_MM)).astype(int) + 1
+    low = np.floor(whole.to_index(points_mm.min(axis=0) - margin_mm)).astype(int)
+    high = np.ceil(whole.to_index(points_mm.max(axis=0) + margin_mm)).astype(int) + 1
     return whole.crop(
         [
             slice(int(max(0, a)), int(min(n, b)))

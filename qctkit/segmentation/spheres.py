@@ -65,9 +65,7 @@ def _vote(
         votes += np.bincount(flat, weights, minlength=votes.size).reshape(votes.shape)
 
 
-def _peaks(
-    votes: NDArray[np.float32], spacing_mm: float, margin: int, count: int
-) -> list[Ball]:
+def _peaks(votes: NDArray[np.float32], spacing_mm: float, margin: int, count: int) -> list[Ball]:
     best = votes.max(axis=0)
     balls = []
     reach = int(round(20.0 / spacing_mm))

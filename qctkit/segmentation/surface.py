@@ -5,14 +5,14 @@ from its subchondral bone into the joint space. On each ray the steepest such st
 near a fitted sphere, and neighbouring rays must agree.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from qctkit.geometry import FloatArray
+from qctkit.geometry import FloatArray, Geometry
 from qctkit.segmentation.heads import HeadCandidate
 from qctkit.segmentation.rays import sphere_directions
 
@@ -24,16 +24,36 @@ STEP_MM = 0.5
 RADII_MM = np.arange(15.0, 33.0, STEP_MM)
 HU_RANGE = (-50.0, 900.0)
 
-HEAD_RADII_MM = np.arange(18.0, 29.5, 0.5)
+HEAD_RADII_MM = (18.0, 29.0)
 """Radii of heads: 38 to 56 mm across in adults."""
 
-NECK_COSINE = 0.55
-"""Rays within 57 degrees of the neck's axis meet the neck and tell nothing of the sphere."""
+NECK_COSINE = 0.68
+"""Rays within 47 degrees of the neck's axis meet the neck and tell nothing of the sphere."""
 
 SUFFICIENT_STEP_HU_PER_MM = 50.0
 """A step as steep as this counts fully; a steeper one, like the outer wall of the acetabulum
 towards muscle or air, counts no more."""
 
+BEYOND_MM = 1.5
+WITHIN_MM = 3.0
+BRIGHT_HU = 300.0
+DARK_WEIGHT = 0.4
+"""Beyond the surface lies something darker than bone: a sphere within the head, whose rays end
+in trabecular bone, is worth less."""
+
+DARK_HU = 60.0
+BONE_POWER = 1
+"""Just within the surface lies bone all round: a sphere about the neck or the acetabulum, with
+muscle inside, is worth less."""
+
+REACH_WIDE_MM = 15.0
+REACH_AGAIN_MM = 12.0
+FOLLOWED_UP = 20
+MOST_PASSES = 3
+LEAST_GAIN = 1.15
+"""The search starts again from what it found for as long as that gains this factor."""
+
+NECK_END_MM = 45.0
 TEXTURE_HU = 70.0
 VALLEY_HU = 80.0
 """A ray that has crossed a dark gap this much deeper than trabecular texture has most likely
@@ -42,18 +62,23 @@ left the head."""
 MEMORY_MM = 8.0
 """How long a ray remembers a gap: longer than the acetabulum is thick, shorter than a head."""
 
-TYPICAL_RADIUS_MM = 23.5
+ROOF_RISE = (0.2, 0.5)
+ROOF_WEIGHT = 0.1
+"""Rays that point up meet the roof of the acetabulum, where the joint space is thinnest and
+thick slices blur it away; they count less, from the first rise (upward part) to the second."""
+
+TYPICAL_RADIUS_MM = 24.0
 RADIUS_SPREAD_MM = 6.0
 """A weak preference, in which 18 and 29 mm lose about a third of their quality."""
 
 WIDEST_GAP_MM = 5.0
-NECKWARD_SPREAD_MM = 3.0
-"""How readily the fit moves from the ball towards the neck, which is round as well."""
+SHIFT_SPREAD_MM = 18.0
+"""How readily the fit moves from the ball in any direction."""
 
-REACH_MM = 3.0
+REACH_MM = 2.5
 """Largest distance of the surface from the fitted sphere."""
 
-HIDDEN_WEIGHT = 0.5
+HIDDEN_WEIGHT = 0.7
 """Weight of rays that leave the scan, which count as finding nothing."""
 
 SMOOTHNESS_PER_MM2 = 0.15
@@ -80,73 +105,148 @@ class HeadSurface:
     radii_mm: FloatArray
     quality: float
 
+    def on(self, grid: Geometry, other: Geometry) -> "HeadSurface":
+        """Return the surface in the indices of another grid with the same axes."""
+        return replace(self, centre=other.to_index(grid.to_world(self.centre)))
+
 
 def find_surface(
     image_hu: NDArray[np.float32], spacing_mm: float, head: HeadCandidate
 ) -> HeadSurface:
     """Return the surface of a head, with its centre and radius fitted anew."""
-    smooth = ndimage.gaussian_filter(np.clip(image_hu, *HU_RANGE), 0.8 / spacing_mm)
-    bend = np.array(head.ball.centre) + head.neck * 45.0 / spacing_mm
-    anchor = np.array(head.ball.centre)
-    centre, radius_mm, quality = anchor, 0.0, 0.0
-    for reach_mm, grid_mm in ((8.0, 2.0), (2.0, 1.0), (0.5, 0.5)):
-        centre, radius_mm, quality = _best_sphere(
-            smooth, centre, anchor, head.neck, np.arange(-reach_mm, reach_mm + 0.1, grid_mm), spacing_mm
-        )
+    fit = SphereFit.of(image_hu, spacing_mm, head)
+    centre, radius_mm, quality = fit.best(REACH_WIDE_MM)
+    for _ in range(MOST_PASSES):
+        again = replace(fit, anchor=centre).best(REACH_AGAIN_MM)
+        if again[2] <= quality * LEAST_GAIN:
+            break
+        centre, radius_mm, quality = again
+    bend = np.array(head.ball.centre) + head.neck * NECK_END_MM / spacing_mm
     neck = (bend - centre) / np.linalg.norm(bend - centre)
     directions = sphere_directions(RAYS)
-    rewards = _rewards(smooth, centre[None], directions, spacing_mm)[0]
-    radii_mm = _smooth_surface(np.nan_to_num(rewards), directions, radius_mm)
+    steps = _sample(fit.smooth, centre[None], directions, spacing_mm)[1][0]
+    rewards = np.nan_to_num(steps) * _ray_weights(directions)[:, None]
+    radii_mm = _smooth_surface(rewards, directions, radius_mm)
     return HeadSurface(centre, radius_mm, neck, directions, radii_mm, quality)
 
 
-def _best_sphere(
-    smooth: NDArray[np.float32],
-    start: FloatArray,
-    anchor: FloatArray,
-    neck: FloatArray,
-    shifts_mm: FloatArray,
-    spacing_mm: float,
-) -> tuple[FloatArray, float, float]:
-    """Return centre, radius and quality of the sphere with most steps on its surface."""
-    grid = np.stack(np.meshgrid(shifts_mm, shifts_mm, shifts_mm, indexing="ij"), -1)
-    centres = start + grid.reshape(-1, 3) / spacing_mm
-    directions = sphere_directions(SEARCH_RAYS)
-    rewards = _rewards(smooth, centres, directions, spacing_mm)
-    away = np.broadcast_to(directions @ neck < NECK_COSINE, rewards.shape[:2])
-    seen = np.isfinite(rewards) & away[:, :, None]
-    total = np.where(seen, rewards, 0.0).sum(axis=1)
-    hidden = away.sum(axis=1)[:, None] - seen.sum(axis=1)
-    quality = total / (seen.sum(axis=1) + HIDDEN_WEIGHT * hidden + 1.0)
-    quality = ndimage.gaussian_filter1d(quality, 0.7 / STEP_MM, axis=1)
-    quality *= np.exp(-0.5 * ((RADII_MM - TYPICAL_RADIUS_MM) / RADIUS_SPREAD_MM) ** 2)
-    towards_neck_mm = np.clip((centres - anchor) @ neck * spacing_mm, 0.0, None)
-    quality *= np.exp(-0.5 * (towards_neck_mm / NECKWARD_SPREAD_MM) ** 2)[:, None]
-    allowed = (RADII_MM >= HEAD_RADII_MM[0]) & (RADII_MM <= HEAD_RADII_MM[-1])
-    quality[:, ~allowed] = -1.0
-    best, radius = np.unravel_index(int(quality.argmax()), quality.shape)
-    return centres[best], float(RADII_MM[radius]), float(quality[best, radius])
+@dataclass(frozen=True, eq=False)
+class SphereFit:
+    """A search for the sphere with most of a head's surface on it.
+
+    Attributes:
+        smooth: the image, HU, a little blurred.
+        spacing_mm: spacing of its grid.
+        anchor: where the ball was found, in grid indices.
+        neck: unit vector towards the neck.
+    """
+
+    smooth: NDArray[np.float32]
+    spacing_mm: float
+    anchor: FloatArray
+    neck: FloatArray
+
+    @classmethod
+    def of(
+        cls, image_hu: NDArray[np.float32], spacing_mm: float, head: HeadCandidate
+    ) -> "SphereFit":
+        """Return the fit of one candidate."""
+        smooth = ndimage.gaussian_filter(np.clip(image_hu, *HU_RANGE), 0.5 / spacing_mm)
+        return cls(smooth, spacing_mm, np.array(head.ball.centre), head.neck)
+
+    def best(self, reach_mm: float) -> tuple[FloatArray, float, float]:
+        """Return centre, radius (mm) and quality of the best sphere near the ball.
+
+        The quality has narrow peaks where a thin joint space is met all round, so that the best
+        dozen places of a wide grid are all followed up.
+        """
+        wide = self.anchor + _shifts(reach_mm, 3.0) / self.spacing_mm
+        quality = self.evaluate(wide, SEARCH_RAYS // 2)[1]
+        starts = _spread(wide, quality, FOLLOWED_UP, 3.5 / self.spacing_mm)
+        for near_mm, step_mm in ((3.0, 1.5), (0.75, 0.75)):
+            around = _shifts(near_mm, step_mm) / self.spacing_mm
+            found = [self._best_of(start + around) for start in starts]
+            found.sort(key=lambda sphere: -sphere[2])
+            starts = [sphere[0] for sphere in found[:3]]
+        return found[0]
+
+    def _best_of(self, centres: FloatArray) -> tuple[FloatArray, float, float]:
+        radii_mm, quality = self.evaluate(centres, SEARCH_RAYS)
+        best = int(quality.argmax())
+        return centres[best], float(radii_mm[best]), float(quality[best])
+
+    def evaluate(self, centres: FloatArray, rays: int) -> tuple[FloatArray, FloatArray]:
+        """Return the best radius (mm) about each centre ``(n, 3)`` and its quality."""
+        directions = sphere_directions(rays)
+        directions = directions[directions @ self.neck < NECK_COSINE]
+        weights = _ray_weights(directions)[None, :, None]
+        values, steps = _sample(self.smooth, centres, directions, self.spacing_mm)
+        beyond = np.roll(values, -round(BEYOND_MM / STEP_MM), axis=-1)
+        within = np.roll(values, round(WITHIN_MM / STEP_MM), axis=-1)
+        dark = np.clip((BRIGHT_HU - beyond) / BRIGHT_HU, -1.0, 1.0)
+        rewards = (steps + DARK_WEIGHT * dark) / (1.0 + DARK_WEIGHT)
+        seen = np.isfinite(rewards)
+        total = np.where(seen, rewards * weights, 0.0).sum(axis=1)
+        shown = (seen * weights).sum(axis=1)
+        quality = total / (shown + HIDDEN_WEIGHT * (weights.sum() - shown) + 1.0)
+        bone = (within > DARK_HU).sum(axis=1) / np.maximum(np.isfinite(within).sum(axis=1), 1)
+        quality *= np.where(quality > 0.0, bone**BONE_POWER, 1.0)
+        quality = ndimage.gaussian_filter1d(quality, 0.7 / STEP_MM, axis=1)
+        unusual = (RADII_MM - TYPICAL_RADIUS_MM) / RADIUS_SPREAD_MM
+        moved_mm = np.linalg.norm(centres - self.anchor, axis=1) * self.spacing_mm
+        quality *= np.exp(-0.5 * (unusual**2 + (moved_mm[:, None] / SHIFT_SPREAD_MM) ** 2))
+        quality[:, (HEAD_RADII_MM[0] > RADII_MM) | (HEAD_RADII_MM[1] < RADII_MM)] = -1.0
+        return RADII_MM[quality.argmax(axis=1)], quality.max(axis=1)
 
 
-def _rewards(
+def _shifts(reach_mm: float, step_mm: float) -> FloatArray:
+    """Return the points of a cubic grid about the origin, mm, ``(n, 3)``."""
+    axis = np.arange(-reach_mm, reach_mm + 1e-6, step_mm)
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+
+def _spread(
+    points: FloatArray, quality: FloatArray, count: int, distance: float
+) -> list[FloatArray]:
+    """Return the best points that lie at least a distance apart."""
+    chosen: list[FloatArray] = []
+    for index in np.argsort(-quality, kind="stable"):
+        if all(np.linalg.norm(points[index] - other) >= distance for other in chosen):
+            chosen.append(points[index])
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _ray_weights(directions: FloatArray) -> FloatArray:
+    """Return the weight of each ray, 1 but for those towards the roof of the acetabulum."""
+    return np.asarray(np.interp(directions[:, 0], ROOF_RISE, (1.0, ROOF_WEIGHT)))
+
+
+def _sample(
     smooth: NDArray[np.float32], centres: FloatArray, directions: FloatArray, spacing_mm: float
-) -> FloatArray:
-    """Return how likely each ray leaves the head at each radius, ``(centres, rays, radii)``.
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return HU and steps along rays from centres, both ``(centres, rays, radii)``.
 
-    From 0, no step down, to 1, a sufficient step with no dark gap before it; NaN outside the
-    scan.
+    A step is 1 where HU fall sufficiently with no dark gap before, 0 where they do not fall,
+    negative where they rise; NaN outside the scan.
     """
     radii = np.append(RADII_MM - STEP_MM, [RADII_MM[-1], RADII_MM[-1] + STEP_MM]) / spacing_mm
     offsets = directions[:, None, :] * radii[None, :, None]
     points = np.moveaxis(centres[:, None, None, :] + offsets[None], -1, 0)
     values = ndimage.map_coordinates(smooth, points, order=1, cval=np.nan, output=np.float32)
-    step = (values[..., :-2] - values[..., 2:]) / (2 * STEP_MM)
-    depth = _valley_depth(values[..., 1:-1])
+    fall = (values[..., :-2] - values[..., 2:]) / (2 * STEP_MM)
+    inner = values[..., 1:-1]
+    steps = np.clip(fall / SUFFICIENT_STEP_HU_PER_MM, -1.0, 1.0) * _passed_gap(inner)
+    return inner, steps.astype(np.float32)
+
+
+def _passed_gap(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 where a ray has met no gap of late, falling to 0 beyond a deep one."""
+    depth = np.nan_to_num(_valley_depth(values))
     window = round(MEMORY_MM / STEP_MM)
-    depth = ndimage.maximum_filter1d(depth, window, axis=-1, origin=window // 2 - 1)
-    excess = np.clip(depth - TEXTURE_HU, 0.0, None)
-    reward = np.clip(step / SUFFICIENT_STEP_HU_PER_MM, -1.0, 1.0)
-    return np.asarray(reward * np.exp(-excess / VALLEY_HU), dtype=np.float32)
+    depth = ndimage.maximum_filter1d(depth, window, axis=-1, origin=(window - 1) // 2)
+    return np.asarray(np.exp(-np.clip(depth - TEXTURE_HU, 0.0, None) / VALLEY_HU))
 
 
 def _valley_depth(values: NDArray[np.float32]) -> NDArray[np.float32]:
