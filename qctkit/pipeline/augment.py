@@ -223,6 +223,8 @@ def _make(plan: _Plan, writer: CohortWriter, task: Task) -> tuple[int, int]:
         for number, made in zip(numbers, _candidates(plan, numbers), strict=True):
             if accepted >= plan.options.samples:
                 break
+            if writer.done(number):  # counted already: the batch is made whole again on resume
+                continue
             if isinstance(made, Sample):
                 writer.add(number, made)
                 accepted += 1

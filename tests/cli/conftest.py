@@ -1,0 +1,99 @@
+"""One small cohort, trained and augmented once through the command line, shared by all tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from qctkit.cli.main import run
+
+AUGMENT = ("--plugin", "femur-density", "-n", "3", "--max-candidates", "8", "--seed", "1")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def qctkit(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run the command line in this process."""
+
+    def command(*arguments: object) -> Ended:
+        code = run([str(one) for one in arguments])
+        return Ended(code, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def refused(qctkit: Callable[..., Ended], tmp_path: Path) -> Callable[..., str]:
+    """Run a command that must be refused as bad input, and return its one message."""
+
+    def command(*arguments: object) -> str:
+        before = _tree(tmp_path)
+        ended = qctkit(*arguments)
+        assert ended.code == 2
+        assert ended.err.count("Error:") == 1
+        assert "Traceback" not in ended.err
+        assert _tree(tmp_path) == before
+        return ended.err[ended.err.index("Error:") :]
+
+    return command
+
+
+def _tree(folder: Path) -> dict[Path, bytes | None]:
+    return {one: one.read_bytes() if one.is_file() else None for one in folder.rglob("*")}
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workplace")
+
+
+@pytest.fixture(scope="session")
+def real(workplace: Path) -> Path:
+    """Eight simulated subjects."""
+    path = workplace / "real.h5"
+    assert run(["simulate", "-o", f"{path}", "--subjects", "8", "--spacing-mm", *"433"]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def predictors(workplace: Path, real: Path) -> Path:
+    path = workplace / "predictors"
+    assert run(["train", f"{real}", "-o", f"{path}", "--folds", "2", "--workers", "1"]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def onnx(workplace: Path, predictors: Path) -> Path:
+    path = workplace / "onnx"
+    assert run(["export", f"{predictors}", "-o", f"{path}"]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def augment(real: Path, predictors: Path) -> tuple[str, ...]:
+    """Return the arguments of the run that made ``made``, but for its output."""
+    return ("augment", f"{real}", "--predictors", f"{predictors}", *AUGMENT)
+
+
+@pytest.fixture(scope="session")
+def made(workplace: Path, augment: tuple[str, ...]) -> Path:
+    path = workplace / "made.h5"
+    assert run([*augment, "-o", f"{path}"]) in (0, 1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def nifti(workplace: Path, real: Path) -> Path:
+    """The real cohort as NIfTI files."""
+    path = workplace / "nifti"
+    assert run(["convert", f"{real}", "-o", f"{path}"]) == 0
+    return path

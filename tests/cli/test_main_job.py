@@ -1,0 +1,255 @@
+"""The main job, from a cohort to validated samples, as a user runs it."""
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from qctkit.cohort import Sample
+from qctkit.store.reader import CohortFile
+from qctkit.store.writer import CohortWriter
+from qctkit.subject import ATTRIBUTES
+
+
+def test_info_lists_every_subject(qctkit: Callable[..., Any], real: Path) -> None:
+    ended = qctkit("info", real)
+    assert ended.code == 0
+    assert "8 samples, 0 refused" in ended.out
+    assert all(f"sim-000{number}" in ended.out for number in range(8))
+    assert "simulated truth" in ended.out
+
+
+def test_info_as_json_holds_the_same(qctkit: Callable[..., Any], real: Path) -> None:
+    found = json.loads(qctkit("info", real, "--json").out)
+    assert [row["sample_id"] for row in found["samples"]] == list(CohortFile(real).sample_ids)
+    assert found["samples"][0]["spacing_mm"] == [4.0, 3.0, 3.0]
+    assert found["units"] == {"HU": 8}
+    assert found["run"]["command"] == "simulate"
+
+
+def test_predict_reads_every_sample_off_the_exported_predictors(
+    qctkit: Callable[..., Any], real: Path, onnx: Path
+) -> None:
+    ended = qctkit("predict", real, "--predictors", onnx, "--device", "cpu", "--json")
+    rows = json.loads(ended.out)
+    assert "CPUExecutionProvider" in ended.err
+    assert [row["sample_id"] for row in rows] == list(CohortFile(real).sample_ids)
+    for row in rows:
+        names = ["sample_id", "subject_id", "sex", "probability_male", "age_years", "weight_kg"]
+        assert list(row) == names
+        assert row["sex"] == ("M" if row["probability_male"] > 0.5 else "F")
+        assert all(math.isfinite(row[name]) for name in names[3:])
+
+
+def test_predict_prints_one_line_a_sample(
+    qctkit: Callable[..., Any], real: Path, onnx: Path
+) -> None:
+    ended = qctkit("predict", real, "--predictors", onnx, "--device", "cpu")
+    assert ended.code == 0
+    assert len(ended.out.splitlines()) == 9
+
+
+def test_train_says_what_each_predictor_is_worth(predictors: Path) -> None:
+    description = json.loads((predictors / "predictors.json").read_text())
+    assert description["training"]["subjects"] == 8
+    assert {one["role"] for one in description["predictors"]} == {"loop", "reader"}
+    for one in description["predictors"]:
+        assert set(one["skills"]) == set(one["attributes"])
+        assert len(one["held_out"]) == 8
+
+
+def test_augment_makes_what_is_wanted_or_says_that_it_is_short(
+    qctkit: Callable[..., Any], augment: tuple[str, ...], made: Path, tmp_path: Path
+) -> None:
+    ended = qctkit(*augment, "-o", tmp_path / "again.h5")
+    accepted = len(CohortFile(made))
+    assert accepted <= 3
+    assert ended.code == (0 if accepted == 3 else 1)
+    assert f"{accepted} of 3 samples accepted" in ended.out
+    assert (tmp_path / "again.summary.html").is_file()
+    assert (tmp_path / "again.h5").read_bytes() == made.read_bytes()
+
+
+def test_too_few_candidates_end_with_code_1_and_keep_the_samples(
+    qctkit: Callable[..., Any], augment: tuple[str, ...], tmp_path: Path
+) -> None:
+    ended = qctkit(*augment, "--max-candidates", 1, "-o", tmp_path / "short.h5")
+    assert ended.code == 1
+    found = CohortFile(tmp_path / "short.h5")
+    assert len(found) + len(found.refused) == 1
+
+
+def _pairs(made: Path, real: Path) -> list[tuple[Sample, Sample]]:
+    sources = CohortFile(real)
+    return [(one, sources.load(one.synthesis.source_sample_id)) for one in CohortFile(made)]  # type: ignore[union-attr] # made samples have one
+
+
+def test_labels_are_targets_where_carried_and_the_sources_elsewhere(made: Path, real: Path) -> None:
+    for sample, source in _pairs(made, real):
+        assert sample.synthesis is not None
+        record = sample.synthesis.record
+        for name in ATTRIBUTES:
+            expected = getattr(source.subject, name)
+            if name in record["carried"] and record["targets"][name] is not None:
+                expected = record["targets"][name]
+            assert getattr(sample.subject, name) == expected
+            assert record["labels"][name] == expected
+
+
+def test_nothing_outside_the_region_or_of_the_mask_changes(made: Path, real: Path) -> None:
+    pairs = _pairs(made, real)
+    assert pairs
+    for sample, source in pairs:
+        assert sample.synthesis is not None
+        changed = sample.volume.voxels != source.volume.voxels
+        assert changed.any()
+        assert not changed[~sample.synthesis.region].any()
+        np.testing.assert_array_equal(sample.femur.voxels, source.femur.voxels)
+        np.testing.assert_array_equal(sample.volume.geometry.affine, source.volume.geometry.affine)
+
+
+def test_another_seed_gives_other_samples(
+    qctkit: Callable[..., Any], augment: tuple[str, ...], made: Path, tmp_path: Path
+) -> None:
+    qctkit(*augment, "--seed", 2, "-n", 1, "-o", tmp_path / "other.h5")
+    first, other = next(iter(CohortFile(made))), next(iter(CohortFile(tmp_path / "other.h5")))
+    assert not np.array_equal(first.volume.voxels, other.volume.voxels)
+
+
+def test_an_interrupted_run_resumes_to_the_same_bytes(
+    qctkit: Callable[..., Any],
+    augment: tuple[str, ...],
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "made.h5"
+    add = CohortWriter.add
+
+    def interrupted(writer: CohortWriter, position: int, sample: Sample) -> None:
+        add(writer, position, sample)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CohortWriter, "add", interrupted)
+        ended = qctkit(*augment, "-o", output)
+    assert (ended.code, ended.err.splitlines()[-1]) == (130, "Interrupted.")
+    assert not output.exists()
+    assert [one.name for one in (tmp_path / "made.h5.parts").glob("[0-9]*.h5")]
+    assert "--resume" in qctkit(*augment, "-o", output).err
+    assert qctkit(*augment, "-o", output, "--resume").code in (0, 1)
+    assert output.read_bytes() == made.read_bytes()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["made.h5", "made.summary.html"]
+
+
+def test_a_resume_must_be_of_the_same_run(
+    qctkit: Callable[..., Any],
+    augment: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CohortWriter, "add", interrupted)
+        assert qctkit(*augment, "-o", tmp_path / "made.h5").code == 130
+    ended = qctkit(*augment, "--seed", 9, "-o", tmp_path / "made.h5", "--resume")
+    assert ended.code == 2
+    assert "made.h5" in ended.err
+    assert not (tmp_path / "made.h5").exists()
+
+
+def test_overwrite_replaces_an_output(
+    qctkit: Callable[..., Any], augment: tuple[str, ...], made: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "made.h5").write_text("mine")
+    assert qctkit(*augment, "-o", tmp_path / "made.h5", "--overwrite").code in (0, 1)
+    assert (tmp_path / "made.h5").read_bytes() == made.read_bytes()
+
+
+def test_validate_passes_what_augment_accepted(
+    qctkit: Callable[..., Any], made: Path, real: Path
+) -> None:
+    ended = qctkit("validate", made, "--against", real)
+    assert ended.code == 0
+    assert ended.out.count(": passed") == len(CohortFile(made))
+    found = json.loads(qctkit("validate", made, "--against", real, "--json").out)
+    assert found["passed"]
+    assert found["figures"]["samples"] == len(CohortFile(made))
+    assert all(math.isfinite(value) for value in found["figures"].values())
+
+
+def test_validate_fails_a_voxel_changed_outside_the_region(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    cohort = CohortFile(made)
+    with CohortWriter(tmp_path / "tampered.h5", cohort.run, window=cohort.window) as writer:
+        for position, sample in enumerate(cohort):
+            assert sample.synthesis is not None
+            voxels = sample.volume.voxels.copy()
+            voxels[tuple(np.argwhere(~sample.synthesis.region)[0])] += 500
+            volume = replace(sample.volume, voxels=voxels)
+            writer.add(position, replace(sample, volume=volume))
+    ended = qctkit("validate", tmp_path / "tampered.h5", "--against", real)
+    assert ended.code == 1
+    assert "structure: FAIL" in ended.out
+
+
+def test_convert_writes_what_a_viewer_needs(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    assert qctkit("convert", made, "-o", tmp_path / "out", "--to", "nifti").code == 0
+    endings = (".nii.gz", "_mask.nii.gz", "_region.nii.gz")
+    expected = {"samples.csv", "refused.csv"}
+    for sample, source in _pairs(made, real):
+        expected |= {sample.sample_id + ending for ending in endings}
+        image = nibabel.load(tmp_path / "out" / f"{sample.sample_id}.nii.gz")
+        assert image.shape == source.volume.voxels.shape[::-1]
+        np.testing.assert_allclose(
+            image.affine[:, [2, 1, 0, 3]], source.volume.geometry.affine, atol=1e-4
+        )
+        np.testing.assert_array_equal(np.asarray(image.dataobj).T, sample.volume.voxels)
+    assert {one.name for one in (tmp_path / "out").iterdir()} == expected
+    with (tmp_path / "out" / "samples.csv").open(newline="") as file:
+        assert [row["sample_id"] for row in csv.DictReader(file)] == list(
+            CohortFile(made).sample_ids
+        )
+
+
+def test_a_table_of_targets_chooses_the_sources(
+    qctkit: Callable[..., Any], augment: tuple[str, ...], real: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "targets.csv"
+    table.write_text("source_subject_id,sex,age_years,weight_kg\nsim-0005,,80,\nsim-0002,,,55\n")
+    ended = qctkit(*augment, "--targets", table, "-o", tmp_path / "made.h5")
+    found = CohortFile(tmp_path / "made.h5")
+    records = [one.synthesis.record for one in found if one.synthesis] + list(found.refused)
+    assert ended.code == (0 if len(found) == 2 else 1)
+    assert {one["source_subject_id"] for one in records} == {"sim-0005", "sim-0002"}
+    for record in records:
+        left_alone = {name for name in ATTRIBUTES if name not in record["carried"]}
+        assert all(record["targets"][name] is None for name in left_alone)
+        assert all(record["labels"][name] == record["source_labels"][name] for name in left_alone)
+
+
+def test_the_voxel_baseline_runs_and_keeps_the_sources_labels(
+    qctkit: Callable[..., Any], real: Path, predictors: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "voxel.h5"
+    ended = qctkit(
+        "augment", real, "--plugin", "voxel-baseline", "--predictors", predictors, "-n", 2,
+        "--max-candidates", 3, "-o", output,
+    )  # fmt: skip
+    assert ended.code in (0, 1)
+    for sample, source in _pairs(output, real):
+        for name in ATTRIBUTES:
+            assert getattr(sample.subject, name) == getattr(source.subject, name)
+    assert len(CohortFile(output)) + len(CohortFile(output).refused) >= 2
