@@ -9,7 +9,9 @@ import click
 cohort_argument = click.argument("cohort", type=click.Path(path_type=Path))
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
-seed_option = click.option("--seed", default=0, show_default=True, help="Seed of every draw.")
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw."
+)
 
 
 def output_option(what: str, default: str | None = None) -> Callable[[Any], Any]:

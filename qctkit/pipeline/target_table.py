@@ -1,6 +1,7 @@
 """A table of explicit targets."""
 
 import csv
+import io
 from pathlib import Path
 
 from qctkit.engine.targets import Target
@@ -20,7 +21,11 @@ def read_targets(path: Path, cohort: CohortFile) -> tuple[Target, ...]:
     if not path.is_file():
         raise TableError(f"{path} does not exist or is not a file")
     sample_of = {cohort.subject(one).subject_id: one for one in reversed(cohort.sample_ids)}
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
+    with io.StringIO(text, newline="") as file:
         rows = csv.DictReader(file)
         unknown = set(rows.fieldnames or ()) - set(COLUMNS)
         if unknown or COLUMNS[0] not in (rows.fieldnames or ()):

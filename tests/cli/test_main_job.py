@@ -225,7 +225,7 @@ def test_convert_writes_what_a_viewer_needs(
 
 
 def test_a_table_of_targets_chooses_the_sources(
-    qctkit: Callable[..., Any], augment: tuple[str, ...], real: Path, tmp_path: Path
+    qctkit: Callable[..., Any], augment: tuple[str, ...], tmp_path: Path
 ) -> None:
     table = tmp_path / "targets.csv"
     table.write_text("source_subject_id,sex,age_years,weight_kg\nsim-0005,,80,\nsim-0002,,,55\n")
