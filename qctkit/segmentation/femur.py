@@ -52,7 +52,7 @@ def grow_femur(image_hu: NDArray[np.float32], spacing_mm: float, surface: HeadSu
     solid = _close(bone | head | cavities, 1.5, spacing_mm) & ~wall
     solid = _fill(solid, spacing_mm) & ~wall
     femur = _part_with(solid, head, spacing_mm)
-    return _trim(femur, head, wall, smooth, spacing_mm)
+    return _trim(femur, wall, smooth, spacing_mm)
 
 
 def head_and_wall(
@@ -66,12 +66,12 @@ def head_and_wall(
         slice(max(0, int(c - reach)), max(0, min(n, int(c + reach) + 2)))
         for c, n in zip(surface.centre, shape, strict=True)
     )
-    offsets = np.stack(np.meshgrid(*[np.arange(s.start, s.stop) for s in box], indexing="ij"), -1)
-    offsets = (offsets - surface.centre) * spacing_mm
+    index = np.stack(np.meshgrid(*[np.arange(s.start, s.stop) for s in box], indexing="ij"), -1)
+    offsets = (index - surface.centre) * spacing_mm
     distance_mm = np.linalg.norm(offsets, axis=-1)
     towards = offsets / np.maximum(distance_mm, 1e-6)[..., None]
-    weights, rays = cKDTree(surface.directions).query(towards, k=3)
-    weights = 1.0 / (weights + 0.01)
+    angles, rays = cKDTree(surface.directions).query(towards, k=3)
+    weights = 1.0 / (np.asarray(angles) + 0.01)
     radii_mm = (surface.radii_mm[rays] * weights).sum(-1) / weights.sum(-1)
     along_neck = towards @ surface.neck
     off_neck = along_neck < NECK_COSINE
@@ -128,9 +128,7 @@ def _part_with(solid: Mask, head: Mask, spacing_mm: float) -> Mask:
     return solid & _grow(part, OPENING_MM + 1.5 * spacing_mm, spacing_mm)
 
 
-def _trim(
-    femur: Mask, head: Mask, wall: Mask, smooth: NDArray[np.float32], spacing_mm: float
-) -> Mask:
+def _trim(femur: Mask, wall: Mask, smooth: NDArray[np.float32], spacing_mm: float) -> Mask:
     """Return the femur with its surface at half the height of the cortex beneath.
 
     Voxels below half of the local peak are taken off from the outside, at most ``TRIM_MM``

@@ -34,4 +34,4 @@ def _fill_plane(plane: Mask, largest_hole: int) -> Mask:
         touched[np.unique(side)] += 1
     fills = (touched == 0) | ((touched == 1) & (sizes <= largest_hole))
     fills[0] = False
-    return plane | fills[holes]
+    return np.asarray(plane | fills[holes])

@@ -7,15 +7,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from qctkit.geometry import FloatArray
+from qctkit.volume import Mask
 
-SHAFT_HU = 420.0
-"""A shaft, wall and marrow averaged over about 14 mm, reaches 450 to 700; other bones of the hip
-reach 350, save where the acetabulum, which is no tube, is thickest."""
+SHAFT_LEVELS_HU = (420.0, 380.0, 340.0, 300.0, 270.0)
+"""A young shaft, wall and marrow averaged over about 14 mm, reaches 450 to 700; that of an old
+person, or just below the trochanters, 300 to 400, which other bones of the hip reach as well.
+Lower levels are tried only where the higher show no tube."""
 
 HU_CAP = 1500.0
 """Metal and contrast count no more than dense cortex."""
 
-LEAST_VOLUME_MM3 = 5000.0
+LEAST_VOLUME_MM3 = 4000.0
 LARGEST_SPREAD_MM = 11.0
 """Standard deviation across a shaft; 7 to 9 mm in the scans seen."""
 
@@ -56,7 +58,14 @@ class Shaft:
 def find_shafts(image_hu: NDArray[np.float32], spacing_mm: float) -> list[Shaft]:
     """Return the tubes of dense bone in an image on an RAS grid, largest first."""
     capped = np.clip(image_hu, 0.0, HU_CAP)
-    dense = ndimage.gaussian_filter(capped, 6.0 / spacing_mm, mode="nearest") > SHAFT_HU
+    density = ndimage.gaussian_filter(capped, 6.0 / spacing_mm, mode="nearest")
+    for level_hu in SHAFT_LEVELS_HU:
+        if shafts := _tubes(density > level_hu, spacing_mm):
+            return shafts
+    return []
+
+
+def _tubes(dense: Mask, spacing_mm: float) -> list[Shaft]:
     labels, count = ndimage.label(dense)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     shafts = []
@@ -74,6 +83,10 @@ def _tube(points: FloatArray, spacing_mm: float) -> Shaft | None:
     variances, axes = np.linalg.eigh(np.cov((points - centre).T))
     spread_mm = np.sqrt(np.maximum(variances, 0.0)) * spacing_mm
     down = axes[:, 2] * -np.sign(axes[0, 2])
-    if spread_mm[1] > LARGEST_SPREAD_MM or spread_mm[2] < 1.5 * spread_mm[1] or down[0] > -0.4:
-        return None
-    return Shaft(centre, down, float(spread_mm[2]))
+    if spread_mm[1] <= LARGEST_SPREAD_MM:
+        if spread_mm[2] >= 1.5 * spread_mm[1] and down[0] < -0.4:
+            return Shaft(centre, down, float(spread_mm[2]))
+        if points[:, 0].min() == 0.0:
+            # A stub, wider than long, at the lower end of the scan: its own axis says nothing.
+            return Shaft(centre, np.array([-1.0, 0.0, 0.0]), float(spread_mm[2]))
+    return None

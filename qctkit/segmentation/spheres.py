@@ -47,7 +47,7 @@ def _edges(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     clipped = np.clip(image_hu, *HU_RANGE)
     smooth = ndimage.gaussian_filter(clipped, 1.5 / spacing_mm)
-    gradient = np.stack(np.gradient(smooth, spacing_mm), axis=-1)
+    gradient = np.stack(list(np.gradient(smooth, spacing_mm)), axis=-1)
     size = np.linalg.norm(gradient, axis=-1)
     where = size > EDGE_HU_PER_MM
     points = np.argwhere(where).astype(np.float32)
@@ -68,11 +68,11 @@ def _vote(
 def _peaks(votes: NDArray[np.float32], spacing_mm: float, margin: int, count: int) -> list[Ball]:
     best = votes.max(axis=0)
     balls = []
-    reach = int(round(20.0 / spacing_mm))
+    reach = round(20.0 / spacing_mm)
     for _ in range(count):
-        top = np.unravel_index(int(best.argmax()), best.shape)
-        radius = RADII_MM[int(votes[(slice(None), *top)].argmax())]
-        d, h, w = (float(i - margin) for i in top)
-        balls.append(Ball((d, h, w), float(radius), float(best[top])))
-        best[tuple(slice(max(0, i - reach), i + reach + 1) for i in top)] = 0.0
+        d, h, w = (int(i) for i in np.unravel_index(int(best.argmax()), best.shape))
+        radius_mm = float(RADII_MM[int(votes[:, d, h, w].argmax())])
+        centre = (float(d - margin), float(h - margin), float(w - margin))
+        balls.append(Ball(centre, radius_mm, float(best[d, h, w])))
+        best[tuple(slice(max(0, i - reach), i + reach + 1) for i in (d, h, w))] = 0.0
     return balls

@@ -163,8 +163,8 @@ class SphereFit:
         wide = self.anchor + _shifts(reach_mm, 3.0) / self.spacing_mm
         quality = self.evaluate(wide, SEARCH_RAYS // 2)[1]
         starts = _spread(wide, quality, FOLLOWED_UP, 3.5 / self.spacing_mm)
-        for near_mm, step_mm in ((3.0, 1.5), (0.75, 0.75)):
-            around = _shifts(near_mm, step_mm) / self.spacing_mm
+        for step_mm in (1.75, 1.0, 0.5):
+            around = _shifts(step_mm, step_mm) / self.spacing_mm
             found = [self._best_of(start + around) for start in starts]
             found.sort(key=lambda sphere: -sphere[2])
             starts = [sphere[0] for sphere in found[:3]]
@@ -264,7 +264,7 @@ def _smooth_surface(rewards: FloatArray, directions: FloatArray, radius_mm: floa
     near = np.abs(RADII_MM - radius_mm) <= REACH_MM
     cost = -rewards[:, near]
     candidates = RADII_MM[near]
-    _, neighbours = cKDTree(directions).query(directions, k=13)
+    neighbours = np.asarray(cKDTree(directions).query(directions, k=13)[1])
     radii = np.full(len(directions), radius_mm)
     for weight in np.linspace(0.25, 1.0, 25) * SMOOTHNESS_PER_MM2:
         mean = radii[neighbours[:, 1:]].mean(axis=1)
