@@ -57,6 +57,7 @@ def command(
         qctkit augment --plugin femur-density
         qctkit augment real.h5 --plugin femur-density -n 16 --seed 1 -o augmented.h5
     """
+    from qctkit.errors import InputError
     from qctkit.pipeline.augment import AugmentOptions, augment
     from qctkit.pipeline.defaults import default_cohort, default_predictors
     from qctkit.pipeline.target_table import read_targets
@@ -69,7 +70,11 @@ def command(
 
     registry = load_registry()
     chosen = registry.recipe(recipe)
+    page = output.with_suffix(".summary.html")
     refuse_existing_output(output, overwrite=overwrite, resume=resume)
+    refuse_existing_output(page, overwrite=overwrite)
+    if cohort is not None and cohort.exists() and output.exists() and cohort.samefile(output):
+        raise InputError(f"-o {output} is the cohort itself; it would be lost, choose another name")
     progress = shown_progress()
     real = default_cohort(progress) if cohort is None else CohortFile(cohort)
     wanted = () if targets is None else read_targets(targets, real)
@@ -87,7 +92,7 @@ def command(
     except KeyboardInterrupt:
         click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)
         raise
-    page = write_summary(CohortFile(output), real, output.with_suffix(".summary.html"), progress)
+    write_summary(CohortFile(output), real, page, progress)
     click.echo(f"{result.accepted} of {result.wanted} samples accepted, {result.refused} refused")
     click.echo(f"cohort:    {real.path}")
     click.echo(f"samples:   {output}")

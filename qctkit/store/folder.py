@@ -6,6 +6,10 @@ from pathlib import Path
 from qctkit.errors import OutputExistsError
 
 
+OURS = frozenset({".json", ".safetensors", ".onnx"})
+"""Endings of what a folder of predictors holds."""
+
+
 class ReplacedFolder:
     """A folder that takes its name when it is complete, and replaces an older one only then.
 
@@ -14,6 +18,7 @@ class ReplacedFolder:
     """
 
     def __init__(self, folder: Path, *, overwrite: bool) -> None:
+        folder = folder.resolve()
         self._folder = folder
         refuse_existing(folder, overwrite=overwrite)
         self._partial = folder.with_name(f".{folder.name}.partial")
@@ -35,9 +40,19 @@ class ReplacedFolder:
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that has something in it, before any work is done.
 
+    With ``overwrite`` only a folder that an earlier run wrote is replaced: one that holds anything
+    else would take a user's files with it.
+
     Raises:
-        OutputExistsError: it has, and ``overwrite`` is not set.
+        OutputExistsError: the folder must not be written.
     """
+    if overwrite and folder.is_dir() and any(folder.iterdir()):
+        strangers = sorted(one.name for one in folder.iterdir() if one.suffix not in OURS)
+        if strangers:
+            raise OutputExistsError(
+                f"{folder} holds files that qctkit did not write there ({strangers[0]}); choose "
+                "another output"
+            )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise OutputExistsError(
             f"{folder} is not empty; choose another output or give --overwrite to replace it"

@@ -176,6 +176,8 @@ def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False)
     Raises:
         OutputExistsError: it is there, and neither ``overwrite`` nor ``resume`` allows it.
     """
+    if path.is_dir():
+        raise OutputExistsError(f"{path} is a folder; give the name of a file to write")
     if path.exists() and not overwrite:
         raise OutputExistsError(
             f"{path} exists; choose another output or give --overwrite to replace it"
