@@ -22,9 +22,9 @@
 
 ``affine`` maps the voxel index (d, h, w, 1) to RAS mm. ``sha256`` covers, in this order, the bytes
 of volume, mask and region (C order, little-endian), of the JSON texts, of the parameters by name,
-and of the other attributes as one JSON text (sorted names, no spaces, arrays as lists). The fingerprint is the
-SHA-256 of the samples' checksums and labels: it names exactly this cohort. A file holds no links
-out of itself, and nothing in it is ever unpickled.
+and of the other attributes as one JSON text (sorted names, no spaces, arrays as lists). The
+fingerprint is the SHA-256 of the samples' checksums and labels: it names exactly this cohort. A
+file holds no links out of itself, and nothing in it is ever unpickled.
 """
 
 FORMAT = "qctkit-cohort"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from qctkit.errors import OutputExistsError
 
-
 OURS = frozenset({".json", ".safetensors", ".onnx"})
 """Endings of what a folder of predictors holds."""
 
