@@ -75,11 +75,15 @@ def test_an_output_that_exists_is_left_alone(
         "export": ("export", predictors),
         "convert": ("convert", real),
     }[command]
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "samples.csv").write_text("mine")
+    mine = tmp_path / "there"
+    if command in {"train", "export", "convert"}:  # these write folders
+        mine.mkdir()
+        mine = mine / "samples.csv"
+    mine.write_text("mine")
     message = refused(*arguments, "-o", tmp_path / "there")
     assert "there" in message
     assert "--overwrite" in message
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not HDF5"])
