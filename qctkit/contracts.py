@@ -124,7 +124,9 @@ class PredictorFamily(Protocol):
         - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
         - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
-          fits run in several processes.
+          fits run in several processes;
+        - its ``repr`` names its configuration and nothing else, since cached predictors are found
+          by it.
     """
 
     @property

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from qctkit.cohort import FemurMask
+from qctkit.errors import InputError
 from qctkit.frame import FemurFrame
 from qctkit.geometry import FloatArray, Shape
 from qctkit.volume import Volume
@@ -58,7 +59,11 @@ class ViewImage:
 
 
 def see(volume: Volume, femur: FemurMask, frame: FemurFrame, view: View) -> ViewImage:
-    """Return the view of a volume and its femur mask; low-passed first, so nothing aliases."""
+    """Return the view of a volume and its femur mask; low-passed first, so nothing aliases.
+
+    Raises:
+        InputError: the volume is not in HU.
+    """
     return ViewImage(
         _sample(volume, volume.voxels, frame, view, OUTSIDE_HU),
         _sample(volume, femur.voxels, frame, view, 0.0),
@@ -77,6 +82,11 @@ def _sample(
     view: View,
     outside: float,
 ) -> NDArray[np.float32]:
+    if volume.unit.is_calibrated:
+        raise InputError(
+            f"the volume is in {volume.unit}, but predictors see HU; give the scan in HU and its "
+            "calibration line beside it (`qctkit ingest --calibration`)"
+        )
     geometry = volume.geometry
     index = geometry.to_index(frame.to_world(view.positions_mm))
     sigma = ANTIALIAS * view.spacing_mm / np.asarray(geometry.spacing_mm)

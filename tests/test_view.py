@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from qctkit.cohort import FemurMask, Sample, Side
+from qctkit.errors import InputError
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import Geometry
+from qctkit.units import Unit
 from qctkit.view import OUTSIDE_HU, View, ViewImage, see, see_volume
 
 NEAR = View((10, 10, 10), 4.0)
@@ -96,3 +98,9 @@ def test_see_volume_is_the_hu_of_see(make: Callable[..., Sample]) -> None:
     right = make(side=Side.RIGHT)
     frame = locate(right.femur, right.volume.geometry)
     np.testing.assert_array_equal(see_volume(right.volume, frame, NEAR), _seen(right).hu)
+
+
+def test_a_volume_that_is_not_in_hu_is_refused(sample: Sample) -> None:
+    calibrated = replace(sample, volume=replace(sample.volume, unit=Unit.MG_CM3_HA))
+    with pytest.raises(InputError, match="mg/cm3 HA"):
+        _seen(calibrated)

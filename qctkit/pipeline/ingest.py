@@ -155,14 +155,16 @@ def _with_header(subject: Subject, scan: Scan) -> Subject:
 
 def _femora(entry: _Entry, volume: Volume, side: SideChoice | None) -> list[FemurMask]:
     """Return the femora to use; the most complete one comes first."""
+    found: tuple[FemurMask, ...]
     if entry.mask is not None:
         given = read_mask(entry.mask, volume.geometry)
-        return [FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN)]
-    found = segment_femora(volume)
+        found = (FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN),)
+    else:
+        found = segment_femora(volume)
     if side is not None and side is not SideChoice.BOTH:
         found = tuple(one for one in found if one.side.value == side.value)
         if not found:
-            raise SegmentationError(f"no {side} femur is in view; try the other side")
+            raise SegmentationError(f"no {side} femur was found or given; try the other side")
     if side is SideChoice.BOTH and len(found) < 2:
         raise SegmentationError(
             f"--side both needs both femora, only the {found[0].side} one was found; "

@@ -68,7 +68,8 @@ class NetworkFamily:
     name: str
     role: Role
     attributes: tuple[str, ...]
-    encoder: Callable[[], ResidualEncoder | PlainEncoder]
+    # Left out of repr, which names a configuration: a function's repr holds its address.
+    encoder: Callable[[], ResidualEncoder | PlainEncoder] = field(repr=False)
     bone_only: bool
     schedule: Schedule = field(default_factory=Schedule)
 

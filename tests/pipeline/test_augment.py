@@ -1,0 +1,80 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qctkit.engine.targets import Target
+from qctkit.errors import PluginError
+from qctkit.pipeline.augment import AugmentOptions, augment
+from qctkit.predictors.trained import PredictorSet
+from qctkit.progress import Silent
+from qctkit.registry import load_registry
+from qctkit.store.reader import CohortFile
+from qctkit.subject import Origin
+
+REGISTRY = load_registry()
+RECIPE = REGISTRY.recipe("femur-density")
+
+
+@pytest.fixture(scope="module")
+def made(
+    real: CohortFile, trained: Callable[..., PredictorSet], tmp_path_factory: pytest.TempPathFactory
+) -> CohortFile:
+    """Return samples asked to be ten years older, judged on structure alone."""
+    targets = tuple(
+        Target(one, {"age_years": (real.subject(one).age_years or 0.0) + 10.0})
+        for one in real.sample_ids[:4]
+    )
+    path = tmp_path_factory.mktemp("made") / "made.h5"
+    recipe = replace(RECIPE, validators=("structure",))
+    options = AugmentOptions(4, seed=3, targets=targets)
+    augment(real, recipe, trained(), REGISTRY, options, path, Silent())
+    return CohortFile(path)
+
+
+def test_the_label_of_a_carried_attribute_is_its_target_and_the_others_are_the_sources(
+    made: CohortFile, real: CohortFile
+) -> None:
+    assert len(made) == 4
+    for sample in made:
+        assert sample.synthesis is not None
+        source = real.load(sample.synthesis.source_sample_id).subject
+        assert sample.subject.age_years == (source.age_years or 0.0) + 10.0
+        assert sample.subject.origin("age_years") is Origin.TARGET
+        assert (sample.subject.sex, sample.subject.weight_kg) == (source.sex, source.weight_kg)
+
+
+def test_growing_older_loses_bone(made: CohortFile, real: CohortFile) -> None:
+    for sample in made:
+        assert sample.synthesis is not None
+        source = real.load(sample.synthesis.source_sample_id)
+        inside = source.femur.voxels
+        change = sample.volume.voxels[inside].astype(float) - source.volume.voxels[inside]
+        assert change.mean() < 0
+
+
+def test_every_voxel_outside_the_region_is_the_sources(made: CohortFile, real: CohortFile) -> None:
+    for sample in made:
+        assert sample.synthesis is not None
+        source = real.load(sample.synthesis.source_sample_id)
+        outside = ~sample.synthesis.region
+        assert np.array_equal(sample.volume.voxels[outside], source.volume.voxels[outside])
+
+
+def test_readings_are_asked_of_the_predictors_own_line(made: CohortFile) -> None:
+    for sample in made:
+        assert sample.synthesis is not None
+        for one in sample.synthesis.record["readings"]:
+            if one["attribute"] == "age_years":
+                assert one["expected"] - one["before"] == pytest.approx(0.6 * 10.0, abs=1e-3)
+
+
+def test_a_reader_in_the_loop_is_refused(
+    real: CohortFile, trained: Callable[..., PredictorSet], tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, predictors=("reader-network",))
+    with pytest.raises(PluginError, match="it is a reader"):
+        augment(real, recipe, trained(), REGISTRY, AugmentOptions(1), tmp_path / "x.h5", Silent())
+    assert list(tmp_path.iterdir()) == []
