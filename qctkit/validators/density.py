@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from qctkit.contracts import Candidate, Verdict
-from qctkit.density import DensityLine, DensityReference, measure_density
+from qctkit.density import DensityFigures, DensityLine, DensityReference, measure_density
 from qctkit.subject import Subject
 
 SPREADS_ALLOWED = 2.5
@@ -50,8 +50,15 @@ class Density:
             f"trabecular {before.trabecular_hu:.0f} to {after.trabecular_hu:.0f} HU, "
             f"{trabecular:.1f} spreads from real subjects of these attributes (at most "
             f"{allowed_trabecular:.1f}); cortical {before.cortical_hu:.0f} to "
-            f"{after.cortical_hu:.0f} HU, {cortical:.1f} (at most {allowed_cortical:.1f})",
+            f"{after.cortical_hu:.0f} HU, {cortical:.1f} (at most {allowed_cortical:.1f}); bone band "
+            f"{before.bone_band_share:.0%} to {after.bone_band_share:.0%} of the femur, its peak "
+            f"{_peak(before)} to {_peak(after)}",
         )
+
+
+def _peak(figures: DensityFigures) -> str:
+    peak = figures.bone_band_peak_hu
+    return "(none)" if peak is None else f"{peak:.0f} HU"
 
 
 def _excess(line: DensityLine, value: float, subject: Subject) -> float:
