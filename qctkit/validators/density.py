@@ -51,8 +51,8 @@ class Density:
             f"{trabecular:.1f} spreads from real subjects of these attributes (at most "
             f"{allowed_trabecular:.1f}); cortical {before.cortical_hu:.0f} to "
             f"{after.cortical_hu:.0f} HU, {cortical:.1f} (at most {allowed_cortical:.1f}); "
-            f"bone band {before.bone_band_share:.0%} to {after.bone_band_share:.0%} of the femur, its peak "
-            f"{_peak(before)} to {_peak(after)}",
+            f"bone band {before.bone_band_share:.0%} to {after.bone_band_share:.0%} of the femur, "
+            f"its peak {_peak(before)} to {_peak(after)}",
         )
 
 
