@@ -28,7 +28,7 @@ class DensityFeatures(nn.Module):
 
     ``(N, 2, D, H, W)`` (HU, femur share) to ``(N, 6)``. The upper part of the view holds head and
     neck, the lower part trochanters and shaft. Six features are about as many as 29 subjects can
-    teach: a soft histogram beside them fitted the cohort better and unseen subjects worse.
+    teach; each further one costs a coefficient.
     """
 
     names = (

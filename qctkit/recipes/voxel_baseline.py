@@ -8,8 +8,8 @@ def voxel_baseline() -> Recipe:
     return Recipe(
         name="voxel-baseline",
         account=(
-            "BASELINE: one free value per voxel, as in the source study. It meets targets by its "
-            "own predictor and changes nothing real, so every label stays the source's"
+            "BASELINE: one free value per voxel, as in the source study. What it changes is not "
+            "what a real change would, so every label stays the source's"
         ),
         predictors=("sex-network", "age-weight-network"),
         edit="voxel",
