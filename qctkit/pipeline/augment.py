@@ -147,7 +147,7 @@ def augment(
     if not plan.driven:
         progress.say(
             "no attribute is carried: samples keep all labels of their source, and their density "
-            "varies as it does between real subjects of equal attributes"
+            "varies within what real subjects of equal attributes show"
         )
     run = _run_record(plan, outcomes)
     with (
