@@ -6,22 +6,23 @@ a valid cohort file. When the run is complete the parts are put together, in ord
 output, which appears under its name only when it is whole.
 """
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import h5py
-import numpy as np
 
 import qctkit
 from qctkit import schema
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, OutputExistsError
-from qctkit.store.encode import read_json, read_subject, to_json, write_json, write_sample
+from qctkit.store.encode import encode, to_json
+from qctkit.store.group import write_group, write_json, write_texts
+from qctkit.store.table import fingerprint, read_table, table_row, write_table
 from qctkit.window import DEFAULT_WINDOW, Window
 
 PART_DIGITS = 6
@@ -62,10 +63,12 @@ class CohortWriter:
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
         self._ids: set[str] = set()
+        self._samples = self._refused = 0
         if self._parts.exists() and not resume:
             shutil.rmtree(self._parts)
         self._parts.mkdir(parents=True, exist_ok=True)
         self._begin_or_resume()
+        self._count_parts()
 
     def __enter__(self) -> "CohortWriter":
         return self
@@ -100,24 +103,25 @@ class CohortWriter:
         if sample.sample_id in self._ids:
             raise CohortFileError(f"sample {sample.sample_id} is given twice; ids must be unique")
         self._ids.add(sample.sample_id)
+        stored = encode(sample)
+        sha256 = stored.checksum()
+        row = table_row(sample, stored, sha256)
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            write_sample(file.create_group(f"{schema.SAMPLES}/{sample.sample_id}"), sample)
-            self._finish(file)
+            group = file.create_group(f"{schema.SAMPLES}/{sample.sample_id}")
+            write_group(group, stored, sha256)
+            self._finish(file, {name: [value] for name, value in row.items()})
+        self._samples += 1
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            _write_texts(file, schema.REFUSED, [to_json(record)])
-            self._finish(file)
+            write_texts(file, schema.REFUSED, [to_json(record)])
+            self._finish(file, _columns([]))
+        self._refused += 1
 
     def stored(self) -> tuple[int, int]:
         """Return how many samples and refusals are on disk."""
-        samples = refused = 0
-        for part in self._part_files():
-            with h5py.File(part, "r") as file:
-                samples += len(file[schema.SAMPLES]) if schema.SAMPLES in file else 0
-                refused += len(file[schema.REFUSED]) if schema.REFUSED in file else 0
-        return samples, refused
+        return self._samples, self._refused
 
     def _begin_or_resume(self) -> None:
         """Keep the run beside its parts, so that only the same run can go on with them."""
@@ -141,33 +145,41 @@ class CohortWriter:
     def _part_files(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.h5"))
 
+    def _count_parts(self) -> None:
+        """Take note of what an interrupted run left."""
+        for part_path in self._part_files():
+            with h5py.File(part_path, "r") as part:
+                self._ids.update(part[schema.SAMPLES])
+                self._refused += len(part[schema.REFUSED]) if schema.REFUSED in part else 0
+        self._samples = len(self._ids)
+
     def _assemble(self) -> None:
+        """Put the parts together in order; compressed chunks are copied as they are."""
         refused: list[str] = []
+        tables = []
         with _Replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
             samples = file.create_group(schema.SAMPLES)
-            order: list[str] = []
             for part_path in self._part_files():
                 with h5py.File(part_path, "r") as part:
-                    for sample_id, group in part.get(schema.SAMPLES, {}).items():
+                    for sample_id, group in part[schema.SAMPLES].items():
                         part.copy(group, samples, name=sample_id)
-                        order.append(sample_id)
+                    tables.append(read_table(part[schema.TABLE]))
                     if schema.REFUSED in part:
                         refused.extend(part[schema.REFUSED].asstr()[()])
             if refused:
-                _write_texts(file, schema.REFUSED, refused)
-            self._finish(file, order)
+                write_texts(file, schema.REFUSED, refused)
+            self._finish(file, _columns(tables))
 
-    def _finish(self, file: h5py.File, order: Sequence[str] | None = None) -> None:
-        samples = file.require_group(schema.SAMPLES)
+    def _finish(self, file: h5py.File, columns: Mapping[str, Sequence[Any]]) -> None:
+        file.require_group(schema.SAMPLES)
         write_json(file, schema.RUN, self._run)
-        groups = [samples[name] for name in (samples if order is None else order)]
-        _write_table(file.create_group(schema.TABLE), groups)
+        write_table(file.create_group(schema.TABLE), columns)
         file.attrs["format"] = schema.FORMAT
         file.attrs["format_version"] = schema.FORMAT_VERSION
         file.attrs["qctkit_version"] = qctkit.__version__
         file.attrs["window_low_hu"] = self._window.low_hu
         file.attrs["window_high_hu"] = self._window.high_hu
-        file.attrs["fingerprint"] = _fingerprint(groups)
+        file.attrs["fingerprint"] = fingerprint(columns[schema.SHA256])
 
 
 def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False) -> None:
@@ -212,47 +224,8 @@ class _Replacing:
         self._temporary.replace(self._path)
 
 
-def _write_table(table: h5py.Group, samples: Sequence[h5py.Group]) -> None:
-    rows = [_row(group) for group in samples]
-    for column, name in enumerate(schema.TABLE_COLUMNS):
-        values = [row[column] for row in rows]
-        if name in {"age_years", "weight_kg"}:
-            table.create_dataset(name, data=np.array(values, dtype=np.float64))
-        elif name in {"depth", "height", "width"}:
-            table.create_dataset(name, data=np.array(values, dtype=np.int64))
-        else:
-            _write_texts(table, name, [str(value) for value in values])
-
-
-def _row(group: h5py.Group) -> tuple[object, ...]:
-    subject = read_subject(group)
-    source = subject.subject_id
-    if schema.SYNTHESIS in group:
-        source = read_json(group, schema.SYNTHESIS)["source_subject_id"]
-    return (
-        group.attrs["sample_id"],
-        subject.subject_id,
-        source,
-        subject.sex or "",
-        np.nan if subject.age_years is None else subject.age_years,
-        np.nan if subject.weight_kg is None else subject.weight_kg,
-        group.attrs["side"],
-        group.attrs["unit"],
-        *group[schema.VOLUME].shape,
-    )
-
-
-def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
-    group.create_dataset(name, (len(texts),), dtype=h5py.string_dtype(), data=list(texts))
-
-
-def _fingerprint(samples: Sequence[h5py.Group]) -> str:
-    digest = hashlib.sha256()
-    for group in samples:
-        digest.update(str(group.attrs["sha256"]).encode())
-        subject = read_subject(group)
-        digest.update(repr((subject.subject_id, *map(subject.value, _LABELS))).encode())
-    return digest.hexdigest()
-
-
-_LABELS = ("sex", "age_years", "weight_kg")
+def _columns(tables: Sequence[Mapping[str, Iterable[Any]]]) -> dict[str, list[Any]]:
+    """Return the columns of several tables, one after the other."""
+    return {
+        name: [value for table in tables for value in table[name]] for name in schema.TABLE_COLUMNS
+    }

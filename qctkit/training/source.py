@@ -7,7 +7,7 @@ import h5py
 from qctkit import schema
 from qctkit.cohort import Sample
 from qctkit.errors import CohortFileError
-from qctkit.store.encode import read_json
+from qctkit.store.group import read_json
 from qctkit.store.reader import CohortFile
 
 
