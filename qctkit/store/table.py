@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import h5py
@@ -54,13 +54,14 @@ def same_value(one: object, other: object) -> bool:
     return one == other or (one != one and other != other)  # NaN alone differs from itself
 
 
-def write_table(table: h5py.Group, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length into an empty group."""
+def write_table(table: h5py.Group, rows: Sequence[Row]) -> None:
+    """Write rows, in order, as columns into an empty group."""
     for name, kind in schema.TABLE_COLUMNS.items():
+        values = [row[name] for row in rows]
         if kind == "text":
-            write_texts(table, name, [str(value) for value in columns[name]])
+            write_texts(table, name, [str(value) for value in values])
         else:
-            table.create_dataset(name, data=np.asarray(columns[name], dtype=kind))
+            table.create_dataset(name, data=np.array(values, dtype=kind))
 
 
 def read_column(table: h5py.Group, name: str) -> NDArray[Any]:
@@ -85,6 +86,12 @@ def read_table(table: h5py.Group) -> dict[str, NDArray[Any]]:
     if len(lengths) != 1:
         raise ValueError(f"columns of the table have different lengths: {sorted(lengths)}")
     return columns
+
+
+def table_rows(columns: Columns) -> Iterator[Row]:
+    """Return the rows of a table, in order."""
+    values = [column.tolist() for column in columns.values()]
+    return (dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True))
 
 
 def fingerprint(checksums: Iterable[str]) -> str:

@@ -9,10 +9,9 @@ output, which appears under its name only when it is whole.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 
@@ -22,7 +21,7 @@ from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, OutputExistsError
 from qctkit.store.encode import encode, to_json
 from qctkit.store.group import write_group, write_json, write_texts
-from qctkit.store.table import fingerprint, read_table, table_row, write_table
+from qctkit.store.table import Row, fingerprint, read_table, table_row, table_rows, write_table
 from qctkit.window import DEFAULT_WINDOW, Window
 
 PART_DIGITS = 6
@@ -63,12 +62,13 @@ class CohortWriter:
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
         self._ids: set[str] = set()
-        self._samples = self._refused = 0
+        self._rows: dict[int, Row] = {}
+        self._refused = 0
         if self._parts.exists() and not resume:
             shutil.rmtree(self._parts)
         self._parts.mkdir(parents=True, exist_ok=True)
         self._begin_or_resume()
-        self._count_parts()
+        self._note_parts()
 
     def __enter__(self) -> "CohortWriter":
         return self
@@ -109,19 +109,19 @@ class CohortWriter:
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
             group = file.create_group(f"{schema.SAMPLES}/{sample.sample_id}")
             write_group(group, stored, sha256)
-            self._finish(file, {name: [value] for name, value in row.items()})
-        self._samples += 1
+            write_root(file, [row], self._run, self._window)
+        self._rows[position] = row
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
             write_texts(file, schema.REFUSED, [to_json(record)])
-            self._finish(file, _columns([]))
+            write_root(file, [], self._run, self._window)
         self._refused += 1
 
     def stored(self) -> tuple[int, int]:
         """Return how many samples and refusals are on disk."""
-        return self._samples, self._refused
+        return len(self._rows), self._refused
 
     def _begin_or_resume(self) -> None:
         """Keep the run beside its parts, so that only the same run can go on with them."""
@@ -145,41 +145,43 @@ class CohortWriter:
     def _part_files(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.h5"))
 
-    def _count_parts(self) -> None:
+    def _note_parts(self) -> None:
         """Take note of what an interrupted run left."""
         for part_path in self._part_files():
             with h5py.File(part_path, "r") as part:
-                self._ids.update(part[schema.SAMPLES])
+                for row in table_rows(read_table(part[schema.TABLE])):
+                    self._rows[int(part_path.stem)] = row
+                    self._ids.add(str(row["sample_id"]))
                 self._refused += len(part[schema.REFUSED]) if schema.REFUSED in part else 0
-        self._samples = len(self._ids)
 
     def _assemble(self) -> None:
         """Put the parts together in order; compressed chunks are copied as they are."""
         refused: list[str] = []
-        tables = []
         with _Replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
             samples = file.create_group(schema.SAMPLES)
             for part_path in self._part_files():
                 with h5py.File(part_path, "r") as part:
                     for sample_id, group in part[schema.SAMPLES].items():
                         part.copy(group, samples, name=sample_id)
-                    tables.append(read_table(part[schema.TABLE]))
                     if schema.REFUSED in part:
                         refused.extend(part[schema.REFUSED].asstr()[()])
             if refused:
                 write_texts(file, schema.REFUSED, refused)
-            self._finish(file, _columns(tables))
+            rows = [self._rows[position] for position in sorted(self._rows)]
+            write_root(file, rows, self._run, self._window)
 
-    def _finish(self, file: h5py.File, columns: Mapping[str, Sequence[Any]]) -> None:
-        file.require_group(schema.SAMPLES)
-        write_json(file, schema.RUN, self._run)
-        write_table(file.create_group(schema.TABLE), columns)
-        file.attrs["format"] = schema.FORMAT
-        file.attrs["format_version"] = schema.FORMAT_VERSION
-        file.attrs["qctkit_version"] = qctkit.__version__
-        file.attrs["window_low_hu"] = self._window.low_hu
-        file.attrs["window_high_hu"] = self._window.high_hu
-        file.attrs["fingerprint"] = fingerprint(columns[schema.SHA256])
+
+def write_root(file: h5py.File, rows: Sequence[Row], run: Record, window: Window) -> None:
+    """Write everything but samples and refusals: the run, the table and what names the file."""
+    file.require_group(schema.SAMPLES)
+    write_json(file, schema.RUN, run)
+    write_table(file.create_group(schema.TABLE), rows)
+    file.attrs["format"] = schema.FORMAT
+    file.attrs["format_version"] = schema.FORMAT_VERSION
+    file.attrs["qctkit_version"] = qctkit.__version__
+    file.attrs["window_low_hu"] = window.low_hu
+    file.attrs["window_high_hu"] = window.high_hu
+    file.attrs["fingerprint"] = fingerprint(str(row[schema.SHA256]) for row in rows)
 
 
 def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False) -> None:
@@ -222,10 +224,3 @@ class _Replacing:
         with self._temporary.open("rb") as file:
             os.fsync(file.fileno())
         self._temporary.replace(self._path)
-
-
-def _columns(tables: Sequence[Mapping[str, Iterable[Any]]]) -> dict[str, list[Any]]:
-    """Return the columns of several tables, one after the other."""
-    return {
-        name: [value for table in tables for value in table[name]] for name in schema.TABLE_COLUMNS
-    }

@@ -155,7 +155,7 @@ def test_opening_and_filtering_touch_no_sample(
     assert cohort.summary("A-1")["shape"] == [40, 32, 32]
 
 
-def test_scans_of_different_sizes_share_a_file(tmp_path: Path, make: Callable[..., Sample]) -> None:
+def test_scans_of_different_sizes_share_a_file(tmp_path: Path) -> None:
     samples = []
     for number, shape in enumerate([(1, 1, 1), (3, 70, 2), (33, 32, 31), (40, 64, 96)]):
         voxels = np.arange(np.prod(shape)).reshape(shape) % 3000 - 1000
