@@ -13,7 +13,7 @@ from qctkit.contracts import Reader, Scan
 from qctkit.errors import InputError, QctkitError, SegmentationError, TableError
 from qctkit.pipeline.versions import versions
 from qctkit.progress import Progress
-from qctkit.readers.choose import read_scan
+from qctkit.readers.choose import find_one
 from qctkit.readers.nifti import read_mask
 from qctkit.readers.table import TableRow, read_subject_table
 from qctkit.segmentation import femur_side, segment_femora
@@ -117,7 +117,9 @@ def _samples(
     entry: _Entry, options: IngestOptions, readers: Sequence[Reader], progress: Progress
 ) -> Iterator[Sample]:
     try:
-        scan = read_scan(entry.path, readers)
+        scan = find_one(entry.path, readers).load()
+        if isinstance(scan, Sample):
+            raise InputError(f"{entry.path}: is a cohort already")
         volume = replace(scan.volume, calibration=options.calibration or scan.volume.calibration)
         subject = _with_header(entry.subject, scan)
         femora = _femora(entry, volume, options.side)
