@@ -2,8 +2,8 @@
 
     python examples/read_with_h5py.py cohort.h5
 
-The layout is one page, docs/cohort-format.md. This prints the table of samples, checks every checksum
-by that page's rule, and gives the mean HU in each femur.
+The layout is one page, docs/cohort-format.md. This prints the table of samples, checks every
+checksum by that page's rule, and gives the mean HU in each femur.
 """
 
 import argparse

@@ -13,6 +13,7 @@ COMMANDS = {
     "simulate": "Simulate a cohort of femurs with known truth.",
     "ingest": "Turn DICOM folders and NIfTI files into a cohort.",
     "info": "Show what a cohort file holds.",
+    "verify": "Check a cohort file in full.",
     "train": "Train predictors of sex, age and weight.",
     "export": "Write the ONNX twins of predictors.",
     "predict": "Read sex, age and weight off every sample.",

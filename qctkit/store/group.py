@@ -1,6 +1,7 @@
 """An encoded sample as an HDF5 group, and back."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,35 +64,44 @@ def write_texts(group: h5py.Group, name: str, texts: list[str]) -> None:
     group.create_dataset(name, (len(texts),), dtype=h5py.string_dtype(), data=texts)
 
 
+def links_out(group: h5py.Group, *, deep: bool = True) -> Iterator[str]:
+    """Give, in words, everything in a group that reaches outside the file; nothing is followed."""
+    for name in group:
+        where = f"{group.name.rstrip('/')}/{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            yield f"{where} is a link"
+            continue
+        child = group[name]
+        if isinstance(child, h5py.Dataset) and (child.is_virtual or child.external):
+            yield f"{where} keeps its data in another file"
+        elif deep and isinstance(child, h5py.Group):
+            yield from links_out(child)
+
+
 def refuse_links_out(group: h5py.Group, path: Path, *, deep: bool = True) -> None:
     """Refuse anything in a group that reaches outside the file, or that is not a plain object.
 
     Raises:
         CohortFileError: a soft or external link, a virtual dataset or external storage.
     """
-    for name in group:
-        child = plain(group, name, path)
-        if deep and isinstance(child, h5py.Group):
-            refuse_links_out(child, path)
+    for words in links_out(group, deep=deep):
+        raise CohortFileError(f"{path}: {words}; refused")
 
 
-def plain(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
-    """Return the object of a name in a group, which must lie in this file itself.
+def sample_group(file: h5py.File, sample_id: str, path: Path) -> h5py.Group:
+    """Return the group of a sample, in which nothing reaches outside the file.
 
     Raises:
-        CohortFileError: there is none, or it is a soft or external link, a virtual dataset or
-            kept in external storage.
+        CohortFileError: there is none, or it is a link or holds one.
     """
-    where = f"{group.name.rstrip('/')}/{name}"
-    link = group.get(name, getlink=True)
+    samples = file[schema.SAMPLES]
+    link = samples.get(sample_id, getlink=True)
     if link is None:
-        raise CohortFileError(f"{path} is damaged: it has no {where}")
+        raise CohortFileError(f"{path} is damaged: it has no /samples/{sample_id}")
     if not isinstance(link, h5py.HardLink):
-        raise CohortFileError(f"{path}: {where} is a link; refused")
-    child = group[name]
-    if isinstance(child, h5py.Dataset) and (child.is_virtual or child.external):
-        raise CohortFileError(f"{path}: {where} keeps its data in another file; refused")
-    return child
+        raise CohortFileError(f"{path}: /samples/{sample_id} is a link; refused")
+    refuse_links_out(samples[sample_id], path)
+    return samples[sample_id]
 
 
 def _write_image(group: h5py.Group, name: str, voxels: Array) -> None:

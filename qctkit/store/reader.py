@@ -13,7 +13,7 @@ from qctkit import schema
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, InputError
 from qctkit.store.encode import decode
-from qctkit.store.group import plain, read_group, read_json, refuse_links_out
+from qctkit.store.group import read_group, read_json, refuse_links_out, sample_group
 from qctkit.store.table import (
     Columns,
     Row,
@@ -27,7 +27,7 @@ from qctkit.subject import Subject
 from qctkit.units import Unit
 from qctkit.window import Window
 
-_DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, MemoryError)
+DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, MemoryError)
 """What h5py and its callers raise on bytes that are not what they should be."""
 
 
@@ -139,9 +139,7 @@ class CohortFile:
         """
         row = self.row(sample_id)
         with self.open() as file:
-            group = plain(file[schema.SAMPLES], sample_id, self.path)
-            refuse_links_out(group, self.path)
-            stored, stated = read_group(group)
+            stored, stated = read_group(sample_group(file, sample_id, self.path))
             sha256 = stored.checksum()
             if sha256 != stated:
                 raise CohortFileError(
@@ -186,7 +184,7 @@ class CohortFile:
                 yield file
             except CohortFileError:
                 raise
-            except (*_DAMAGE, InputError) as error:
+            except (*DAMAGE, InputError) as error:
                 raise CohortFileError(f"{self.path} is damaged: {error}") from error
 
     def _check_format(self, file: h5py.File) -> None:
