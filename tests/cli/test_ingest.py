@@ -129,7 +129,7 @@ def test_a_dicom_series_with_a_slice_missing_is_refused(
         (["A,nowhere.nii.gz,,,,"], ("line 2", "'path'", "nowhere.nii.gz")),
         ([ROW.replace(",M,", ",X,")], ("line 2", "'sex'", "'X'")),
         ([ROW.replace(",71.5,,", ",71.5,-60,")], ("line 2", "'weight_kg'", "-60")),
-        ([ROW, ROW], ("line 3", "'subject_id'", "'A'")),
+        ([ROW, ROW], ("line 3", "'subject_id'", "line 2")),
     ],
 )
 def test_a_wrong_row_is_named(
