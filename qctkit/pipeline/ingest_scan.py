@@ -21,9 +21,9 @@ from qctkit.segmentation import femur_side, segment_femora
 from qctkit.subject import ATTRIBUTES, Origin, Subject
 from qctkit.volume import Volume
 
-OTHER_HIP_MM = 180.0
-"""Beyond the inner edge of one femoral head the other one ends 150 to 180 mm away in adults, whose
-heads' centres are 150 to 220 mm apart."""
+OTHER_HIP_MM = 150.0
+"""Inwards of one femoral head, the middle of the other one lies about so far away: heads are 48 mm
+wide and their centres 160 to 200 mm apart."""
 
 
 class SideChoice(StrEnum):
