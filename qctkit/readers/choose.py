@@ -1,6 +1,6 @@
 """From a path to the scans that lie there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,18 +57,30 @@ def find_one(path: Path, readers: Sequence[Reader], number: int | None = None) -
     return scans[0]
 
 
+def load_one(path: Path, readers: Sequence[Reader], number: int | None = None) -> Scan | Sample:
+    """Find and load the one scan at the path, or the one of a number.
+
+    Raises:
+        ScanError: as ``find_one``, or the scan cannot be read.
+    """
+    return find_one(path, readers, number).load()
+
+
 @dataclass(frozen=True)
 class _Located:
-    """Loads a scan; a refusal says where the scan is."""
+    """Loads a scan; a refusal says where the scan is, and the scan carries what was noted."""
 
     where: str
-    load: Callable[[], Scan | Sample]
+    found: FoundScan
 
     def __call__(self) -> Scan | Sample:
         try:
-            return self.load()
+            loaded = self.found.load()
         except InputError as error:
             raise ScanError(f"{self.where}: {error}") from error
+        if isinstance(loaded, Sample):
+            return loaded
+        return replace(loaded, notes=(*self.found.notes, *loaded.notes))
 
 
 def _found(
@@ -83,7 +95,7 @@ def _found(
         scans = claiming[0].find(path)
     except InputError as error:
         raise ScanError(f"{where}: {error}") from error
-    return tuple(replace(one, load=_Located(where, one.load)) for one in scans)
+    return tuple(replace(one, load=_Located(where, one), place=where) for one in scans)
 
 
 def _unknown(where: str, readers: Sequence[Reader]) -> ScanError:

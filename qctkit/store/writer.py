@@ -9,7 +9,9 @@ output, which appears under its name only when it is whole.
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -40,6 +42,8 @@ class CohortWriter:
         window: the window stored with the cohort.
         overwrite: replace an existing output, and forget the parts of an interrupted run.
         keep_parts: leave the parts of an interrupted run for a later resume.
+        inputs: digest of what the run was given that ``run`` must not hold, such as paths; a
+            resumed run must have the same.
 
     Raises:
         OutputExistsError: the output, or an interrupted run of it, is there already.
@@ -54,21 +58,20 @@ class CohortWriter:
         overwrite: bool = False,
         keep_parts: bool = False,
         resume: bool = False,
+        inputs: str = "",
     ) -> None:
         self.path = path
+        self._inputs = inputs
         self._run = run
         self._window = window
         self._keep_parts = keep_parts
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
-        self._ids: set[str] = set()
-        self._rows: dict[int, Row] = {}
-        self._refused = 0
+        self._noted: dict[int, _Noted] = {}
         if self._parts.exists() and not resume:
             shutil.rmtree(self._parts)
         self._parts.mkdir(parents=True, exist_ok=True)
         self._begin_or_resume()
-        self._note_parts()
 
     def __enter__(self) -> "CohortWriter":
         return self
@@ -81,9 +84,13 @@ class CohortWriter:
     ) -> None:
         if error_type is None:
             self._assemble()
-            shutil.rmtree(self._parts)
+            self.discard()
         elif not self._keep_parts:
-            shutil.rmtree(self._parts)
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the parts."""
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     @property
     def parts(self) -> Path:
@@ -94,43 +101,44 @@ class CohortWriter:
         """Whether the part at a position of the run is on disk."""
         return self._part(position).exists()
 
-    def add(self, position: int, sample: Sample) -> None:
-        """Store a sample as the part at a position of the run.
+    def add(self, position: int, *samples: Sample) -> None:
+        """Store samples as the part at a position of the run.
 
-        Raises:
-            CohortFileError: a sample of this id was added before.
+        Any process may do so: parts are files of their own, and ids are checked at the end.
         """
-        if sample.sample_id in self._ids:
-            raise CohortFileError(f"sample {sample.sample_id} is given twice; ids must be unique")
-        self._ids.add(sample.sample_id)
-        stored = encode(sample)
-        sha256 = stored.checksum()
-        row = table_row(sample, stored, sha256)
+        rows = []
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            group = file.create_group(f"{schema.SAMPLES}/{sample.sample_id}")
-            write_group(group, stored, sha256)
-            write_root(file, [row], self._run, self._window)
-        self._rows[position] = row
+            groups = file.create_group(schema.SAMPLES)
+            for sample in samples:
+                stored = encode(sample)
+                sha256 = stored.checksum()
+                write_group(groups.create_group(sample.sample_id), stored, sha256)
+                rows.append(table_row(sample, stored, sha256))
+            write_root(file, rows, self._run, self._window)
+        self._noted[position] = _Noted(tuple(rows))
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
+        texts = [to_json(record)]
         with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            write_texts(file, schema.REFUSED, [to_json(record)])
+            write_texts(file, schema.REFUSED, texts)
             write_root(file, [], self._run, self._window)
-        self._refused += 1
+        self._noted[position] = _Noted(refused=tuple(texts))
 
     def stored(self) -> tuple[int, int]:
         """Return how many samples and refusals are on disk."""
-        return len(self._rows), self._refused
+        parts = self._note_parts().values()
+        return sum(len(part.rows) for part in parts), sum(len(part.refused) for part in parts)
 
     def _begin_or_resume(self) -> None:
         """Keep the run beside its parts, so that only the same run can go on with them."""
         begun = self._parts / RUN_RECORD
-        text = to_json(self._run)
+        now = {**self._run, "inputs": self._inputs}
+        text = to_json(now)
         if begun.exists() and begun.read_text(encoding="utf-8") != text:
             before = json.loads(begun.read_text(encoding="utf-8"))
             changed = sorted(
-                key for key in before.keys() | self._run if before.get(key) != self._run.get(key)
+                key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
             )
             raise OutputExistsError(
                 f"{self._parts} holds a run with other options ({', '.join(changed)} differ); "
@@ -145,30 +153,47 @@ class CohortWriter:
     def _part_files(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.h5"))
 
-    def _note_parts(self) -> None:
-        """Take note of what an interrupted run left."""
-        for part_path in self._part_files():
-            with h5py.File(part_path, "r") as part:
-                for row in table_rows(read_table(part[schema.TABLE])):
-                    self._rows[int(part_path.stem)] = row
-                    self._ids.add(str(row["sample_id"]))
-                self._refused += len(part[schema.REFUSED]) if schema.REFUSED in part else 0
+    def _note_parts(self) -> dict[int, "_Noted"]:
+        """Return what is on disk, by position; reads only parts of other processes and runs."""
+        for path in self._part_files():
+            position = int(path.stem)
+            if position not in self._noted:
+                with h5py.File(path, "r") as part:
+                    rows = tuple(table_rows(read_table(part[schema.TABLE])))
+                    refused = part[schema.REFUSED].asstr()[()] if schema.REFUSED in part else ()
+                    self._noted[position] = _Noted(rows, tuple(refused))
+        return dict(sorted(self._noted.items()))
 
     def _assemble(self) -> None:
         """Put the parts together in order; compressed chunks are copied as they are."""
-        refused: list[str] = []
+        noted = self._note_parts()
+        rows = [row for part in noted.values() for row in part.rows]
+        refused = [text for part in noted.values() for text in part.refused]
+        _refuse_repeated_ids(rows)
         with _Replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
             samples = file.create_group(schema.SAMPLES)
-            for part_path in self._part_files():
-                with h5py.File(part_path, "r") as part:
-                    for sample_id, group in part[schema.SAMPLES].items():
-                        part.copy(group, samples, name=sample_id)
-                    if schema.REFUSED in part:
-                        refused.extend(part[schema.REFUSED].asstr()[()])
+            for position in noted:
+                with h5py.File(self._part(position), "r") as part:
+                    for row in noted[position].rows:
+                        part.copy(part[schema.SAMPLES][row["sample_id"]], samples)
             if refused:
                 write_texts(file, schema.REFUSED, refused)
-            rows = [self._rows[position] for position in sorted(self._rows)]
             write_root(file, rows, self._run, self._window)
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """What a part holds: rows of the table, and texts of refusals."""
+
+    rows: tuple[Row, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
+    counts = Counter(str(row["sample_id"]) for row in rows)
+    for sample_id, count in counts.items():
+        if count > 1:
+            raise CohortFileError(f"sample {sample_id} is given twice; ids must be unique")
 
 
 def write_root(file: h5py.File, rows: Sequence[Row], run: Record, window: Window) -> None:
