@@ -62,6 +62,16 @@ def read_nifti(path: Path) -> Scan:
     return Scan(volume, description=f"NIfTI, {size} voxels (D, H, W)", notes=notes)
 
 
+def read_grid(path: Path) -> tuple[NDArray[np.generic], Geometry]:
+    """Return the voxels ``(D, H, W)`` of a NIfTI file as they are, and where they lie.
+
+    Raises:
+        ScanError: the file is damaged, has no stated geometry, or is not one volume.
+    """
+    image = _load(path)
+    return _voxels(image), _geometry(image)
+
+
 def read_mask(path: Path, geometry: Geometry) -> Mask:
     """Return a boolean mask ``(D, H, W)`` from a NIfTI file of one label on the given grid.
 

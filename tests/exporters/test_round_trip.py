@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from qctkit.cohort import FemurMask, MaskOrigin, MemoryCohort, Sample, Side
 from qctkit.exporters.nifti import NiftiExporter
 from qctkit.geometry import Geometry
-from qctkit.readers.nifti import NiftiReader, read_mask
+from qctkit.readers.nifti import read_mask, read_nifti
 from qctkit.subject import Subject
 from qctkit.units import Unit
 from qctkit.volume import Volume
@@ -34,7 +34,7 @@ def export(volume: Volume, folder: Path) -> Path:
 
 
 def read(path: Path) -> Volume:
-    return NiftiReader().read(path)[0].volume
+    return read_nifti(path).volume
 
 
 def check_round_trip(volume: Volume) -> None:
