@@ -8,9 +8,11 @@ from typing import Any
 
 import h5py
 import pytest
+import SimpleITK
 
 from qctkit.calibration import Calibration
 from qctkit.cohort import Sample
+from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 from qctkit.subject import Sex, Subject
 from qctkit.units import Material
@@ -119,3 +121,49 @@ def test_verify_tells_every_problem_and_ends_with_1(qctkit: Run, mixed: Path) ->
 def test_what_is_no_cohort_cannot_be_verified(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_text("x")
     assert "not a readable HDF5 file" in refused("verify", tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("target", ["nifti", "nrrd"])
+def test_convert_leads_out_and_back_to_the_same_bytes(
+    qctkit: Run, made: Path, tmp_path: Path, target: str
+) -> None:
+    assert qctkit("convert", made, "-o", tmp_path / "out", "--to", target).code == 0
+    ended = qctkit("convert", tmp_path / "out", "-o", tmp_path / "back.h5", "--to", "cohort")
+    assert ended.code == 0
+    assert str(tmp_path) not in ended.out
+    assert (tmp_path / "back.h5").read_bytes() == made.read_bytes()
+
+
+def test_convert_back_says_which_images_were_edited(
+    qctkit: Run, mixed: Path, tmp_path: Path
+) -> None:
+    qctkit("convert", mixed, "-o", tmp_path / "out", "--to", "nrrd")
+    (tmp_path / "out" / "S3_mask.nrrd").write_bytes(
+        (tmp_path / "out" / "A-1_mask.nrrd").read_bytes()
+    )
+    image = SimpleITK.ReadImage(str(tmp_path / "out" / "S3_mask.nrrd"))
+    image[0, 0, 0] = 1
+    SimpleITK.WriteImage(image, str(tmp_path / "out" / "S3_mask.nrrd"))
+    ended = qctkit("convert", tmp_path / "out", "-o", tmp_path / "back.h5", "--to", "cohort")
+    assert ended.code == 0
+    assert "S3: edited after the export: mask; taken" in ended.err
+    assert qctkit("verify", tmp_path / "back.h5").code == 0
+
+
+def test_convert_back_refuses_an_incomplete_folder(
+    qctkit: Run, refused: Callable[..., str], mixed: Path, tmp_path: Path
+) -> None:
+    qctkit("convert", mixed, "-o", tmp_path / "out")
+    (tmp_path / "out" / "S3.json").unlink()
+    words = refused("convert", tmp_path / "out", "-o", tmp_path / "back.h5", "--to", "cohort")
+    assert "S3.json is missing" in words
+
+
+@pytest.mark.parametrize("source", ["real.h5", "out"])
+def test_a_cohort_or_its_export_is_ingested_with_the_same_fingerprint(
+    qctkit: Run, real: Path, tmp_path: Path, source: str
+) -> None:
+    qctkit("convert", real, "-o", tmp_path / "out", "--to", "nrrd")
+    path = real if source == "real.h5" else tmp_path / "out"
+    assert qctkit("ingest", path, "-o", tmp_path / "again.h5").code == 0
+    assert CohortFile(tmp_path / "again.h5").fingerprint == CohortFile(real).fingerprint
