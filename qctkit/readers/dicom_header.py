@@ -68,6 +68,7 @@ FRAME_GROUPS = {
     "PixelMeasuresSequence": ("PixelSpacing",),
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "CTXRayDetailsSequence": ("KVP",),
+    "UnassignedSharedConvertedAttributesSequence": ("KVP",),
 }
 """Where the functional groups of an enhanced CT keep a frame's values (DICOM PS3.3, A.38.1.4)."""
 LIBRARY_LOGGER = "pydicom"
