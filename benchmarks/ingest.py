@@ -106,7 +106,7 @@ def _write_pelvis(folder: Path, slices: int) -> None:
     for plane in voxels:
         plane[:] = np.where(body, 40, -1000) + 16 * generator.standard_normal(body.shape)
     depth, height, width = hip.volume.voxels.shape
-    first_d, first_h, first_w = (slices - depth) // 2, (PIXELS - height) // 2, 60
+    first_d, first_h, first_w = 0, (PIXELS - height) // 2, 60  # scans end in the shafts
     box = (slice(first_d, first_d + depth), slice(first_h, first_h + height))
     voxels[(*box, slice(first_w, first_w + width))] = hip.volume.voxels
     voxels[(*box, slice(PIXELS - first_w - width, PIXELS - first_w))] = hip.volume.voxels[..., ::-1]
@@ -125,6 +125,9 @@ def _write_dicom(folder: Path, voxels: np.ndarray) -> None:
     for number, plane in enumerate(voxels):
         image = sitk.GetImageFromArray(plane[None])
         image.SetSpacing((w_mm, h_mm, d_mm))
+        image.SetOrigin((0.0, 0.0, number * d_mm))
+        # Columns run to the patient's right and rows forwards: both against DICOM's LPS.
+        image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
         tags = {
             "0008|0060": "CT",
             "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
@@ -132,9 +135,6 @@ def _write_dicom(folder: Path, voxels: np.ndarray) -> None:
             "0020|000d": "1.2.826.0.1.3680043.2.1125.2",
             "0008|0018": f"1.2.826.0.1.3680043.2.1125.3.{number + 1}",
             "0020|0013": str(number + 1),
-            "0020|0032": f"0\\0\\{number * d_mm}",
-            # Columns run to the patient's right and rows forwards: both against DICOM's LPS.
-            "0020|0037": "-1\\0\\0\\0\\-1\\0",
             "0028|1052": "0",
             "0028|1053": "1",
         }
