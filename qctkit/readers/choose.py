@@ -21,9 +21,14 @@ def find_scans(path: Path, readers: Sequence[Reader]) -> tuple[FoundScan, ...]:
     if not path.exists():
         raise ScanError(f"{path}: there is no such file or folder; check the path")
     claiming = [reader for reader in readers if reader.claims(path)]
-    if claiming or path.is_file():
+    if path.is_file():
         return _found(path, str(path), claiming, readers)
     files = sorted(file for file in path.rglob("*") if file.is_file())
+    if claiming:
+        others = [one for one in readers if one not in claiming]
+        left = sum(any(one.claims(file) for one in others) for file in files)
+        note = f"{left} files of other formats beside it were left alone; give them as sources"
+        return _found(path, str(path), claiming, readers, (note,) if left else ())
     if not files:
         raise ScanError(f"{path}: the folder is empty; give the folder that holds the scan's files")
     claims = {file: [one for one in readers if one.claims(file)] for file in files}
@@ -84,7 +89,11 @@ class _Located:
 
 
 def _found(
-    path: Path, where: str, claiming: Sequence[Reader], readers: Sequence[Reader]
+    path: Path,
+    where: str,
+    claiming: Sequence[Reader],
+    readers: Sequence[Reader],
+    notes: tuple[str, ...] = (),
 ) -> tuple[FoundScan, ...]:
     if not claiming:
         raise _unknown(where, readers)
@@ -92,9 +101,11 @@ def _found(
         names = ", ".join(reader.name for reader in claiming)
         raise ScanError(f"{where}: several readers claim this ({names}); switch one of them off")
     try:
-        scans = claiming[0].find(path)
+        scans = list(claiming[0].find(path))
     except InputError as error:
         raise ScanError(f"{where}: {error}") from error
+    if notes and scans:
+        scans[0] = replace(scans[0], notes=(*scans[0].notes, *notes))
     return tuple(replace(one, load=_Located(where, one), place=where) for one in scans)
 
 
