@@ -72,7 +72,7 @@ def compact(voxels: NDArray[np.generic]) -> Voxels:
                 f"{index}; replace them by a HU value before using the scan"
             )
     if voxels.dtype == np.int16:
-        return voxels.copy()
+        return np.array(voxels, dtype=np.int16)
     low, high = INT16_RANGE
     if voxels.min() >= low and voxels.max() <= high:
         whole = voxels.astype(np.int16)
