@@ -11,14 +11,14 @@ from qctkit.errors import InputError
 
 K2HPO4_PER_HA = {80.0: 0.86, 140.0: 0.81}
 """BMD_K2HPO4 / BMD_HA of the same bone by tube voltage (kVp), intercept about 0 and independent of
-body size: Goodsitt 1992, Bone and Mineral 19:145-158, abstract
-(Image Analysis standards, one GE scanner)."""
+body size: Goodsitt 1992, Bone and Mineral 19:145-158 (abstract). Both standards were Image
+Analysis's, on one GE scanner; HA of another maker need not agree (docs/calibration.md)."""
 
 K2HPO4_PER_HA_UNCERTAINTY = 0.025
-"""Half the spread between the two voltages, 3 % of a density: a bound on what
-interpolating can miss. It is kept at 80 and 140 kVp too, since those two figures
-are one scanner's and one maker's; Faulkner 1993 (HA = 1.15 K2HPO4 - 7.32 mg/cm3, so 0.87, cited
-second-hand) lies 0.01 from Goodsitt's 0.86, and its offset of 7 mg/cm3 is not covered."""
+"""Half the spread between the two voltages, 3 % of a density: the most that interpolation can miss
+while the factor falls with the voltage. It is kept at 80 and 140 kVp too, since those figures are
+one scanner's. Faulkner 1993 (HA = 1.15 K2HPO4 - 7.32 mg/cm3, so 0.87; cited second-hand) lies
+within it at 80 kVp; its offset of 7 mg/cm3 and differences between makers are not covered."""
 
 
 class Material(StrEnum):

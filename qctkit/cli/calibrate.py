@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     type=click.Choice(["HA", "K2HPO4"]),
     help="Reference material to convert the line to, by the factor of Goodsitt 1992.",
 )
+@click.option(
+    "--k2hpo4-over-ha",
+    type=float,
+    metavar="FACTOR",
+    help="Convert by this factor instead, e.g. where the tube voltage is not known.",
+)
 @json_option
 def command(
     listed: bool,
@@ -45,6 +51,7 @@ def command(
     calibration: tuple[str, str, str] | None,
     tube_voltage_kvp: str | None,
     convert_material: str | None,
+    k2hpo4_over_ha: float | None,
     as_json: bool,
 ) -> None:
     """Turn rods of a phantom into the line from HU to mg/cm3, and show how well it fits.
@@ -63,7 +70,7 @@ def command(
         return
     line = _calibration(phantom, rods_hu, tissues_hu, calibration, tube_voltage_kvp)
     if convert_material is not None:
-        line = line.converted_to(Material(convert_material))
+        line = line.converted_to(Material(convert_material), k2hpo4_over_ha)
     _show(line, as_json)
 
 
@@ -107,10 +114,6 @@ def _show(line: "Calibration", as_json: bool) -> None:
         click.echo("two rods leave nothing to judge the line by")
     if line.is_approximate:
         click.echo("approximate: no phantom was scanned; see docs/calibration.md for its limits")
-    click.echo(
-        f"for one line that holds for all scans: qctkit ingest --calibration "
-        f"{line.slope_mg_cm3_per_hu:.6g} {line.intercept_mg_cm3:.6g} {line.material}"
-    )
 
 
 def _list_phantoms(as_json: bool) -> None:
