@@ -1,6 +1,7 @@
 """``qctkit calibrate``."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,8 @@ from qctkit.cli.options import json_option
 
 if TYPE_CHECKING:
     from qctkit.calibration import Calibration
+    from qctkit.phantoms.rods import RodReading
+    from qctkit.volume import Volume
 
 
 @click.command(name="calibrate")
@@ -18,6 +21,16 @@ if TYPE_CHECKING:
     "--rods-hu",
     metavar="HU;HU;...",
     help="Mean HU of the rods in the phantom's order, or by name: A=-69.5;B=-35.4;...",
+)
+@click.option(
+    "--scan",
+    type=click.Path(path_type=Path),
+    help="Scan to calibrate: by --rods-mask, or by the air, fat and muscle in it (approximate).",
+)
+@click.option(
+    "--rods-mask",
+    type=click.Path(path_type=Path),
+    help="NIfTI mask of the rods on the scan's grid, labelled 1, 2, ... in the phantom's order.",
 )
 @click.option(
     "--tissues-hu",
@@ -45,14 +58,12 @@ if TYPE_CHECKING:
 @json_option
 def command(
     listed: bool,
-    phantom: str | None,
-    rods_hu: str | None,
-    tissues_hu: str | None,
-    calibration: tuple[str, str, str] | None,
-    tube_voltage_kvp: str | None,
+    scan: Path | None,
+    rods_mask: Path | None,
     convert_material: str | None,
     k2hpo4_over_ha: float | None,
     as_json: bool,
+    **stated: str | tuple[str, str, str] | None,
 ) -> None:
     """Turn rods of a phantom into the line from HU to mg/cm3, and show how well it fits.
 
@@ -60,52 +71,74 @@ def command(
     Examples:
         qctkit calibrate --list
         qctkit calibrate --phantom mindways-model-3 --rods-hu "462.94;345.74;176.71;-35.38;-69.55"
+        qctkit calibrate --phantom qrm-bdc-3 --scan dicom/patient-1 --rods-mask rods.nii.gz
         qctkit calibrate --calibration 0.8003 8.12 K2HPO4 --tube-voltage-kvp 120 \\
             --convert-material HA
     """
+    from dataclasses import replace
+
+    from qctkit.errors import InputError
+    from qctkit.phantoms.choice import parse_choice
+    from qctkit.phantoms.tissues import DEFAULT_REFERENCE
+    from qctkit.pipeline.calibrate import calibrate, rods_in_mask
     from qctkit.units import Material
 
     if listed:
         _list_phantoms(as_json)
         return
-    line = _calibration(phantom, rods_hu, tissues_hu, calibration, tube_voltage_kvp)
-    if convert_material is not None:
-        line = line.converted_to(Material(convert_material), k2hpo4_over_ha)
-    _show(line, as_json)
-
-
-def _calibration(
-    phantom: str | None,
-    rods_hu: str | None,
-    tissues_hu: str | None,
-    calibration: tuple[str, str, str] | None,
-    tube_voltage_kvp: str | None,
-) -> "Calibration":
-    from qctkit.errors import InputError
-    from qctkit.phantoms.choice import LINE_COLUMNS, parse_choice
-
-    cells = {
-        "phantom": phantom,
-        "rods_hu": rods_hu,
-        "tissues_hu": tissues_hu,
-        "tube_voltage_kvp": tube_voltage_kvp,
-        **dict(zip(LINE_COLUMNS, calibration or (), strict=False)),
-    }
-    choice = parse_choice({name: text for name, text in cells.items() if text is not None})
-    found = choice.calibration()
-    if found is None:
+    choice = parse_choice(_cells(stated, rods_mask))
+    if scan is not None and not choice.is_made:
+        choice = replace(choice, reference=DEFAULT_REFERENCE)
+    volume = _volume(scan)
+    line = calibrate(
+        choice,
+        volume,
+        rods_mask=rods_mask,
+        convert_to=Material(convert_material) if convert_material else None,
+        k2hpo4_over_ha=k2hpo4_over_ha,
+    )
+    if line is None:
         raise InputError(
-            "nothing to calibrate by: give --phantom with --rods-hu, --tissues-hu or --calibration"
+            "nothing to calibrate by: give --phantom with --rods-hu or --rods-mask, --tissues-hu, "
+            "--calibration, or a --scan for its own air, fat and muscle"
         )
-    return found
+    _show(line, rods_in_mask(choice, volume, rods_mask), as_json)
 
 
-def _show(line: "Calibration", as_json: bool) -> None:
+def _cells(
+    stated: dict[str, str | tuple[str, str, str] | None], rods_mask: Path | None
+) -> dict[str, str]:
+    """Return the options as the cells that a table would hold."""
+    from qctkit.phantoms.choice import LINE_COLUMNS
+
+    cells = {name: text for name, text in stated.items() if isinstance(text, str)}
+    line = stated["calibration"]
+    if isinstance(line, tuple):
+        cells |= dict(zip(LINE_COLUMNS, line, strict=True))
+    if rods_mask is not None:
+        cells["rods_mask"] = str(rods_mask)
+    return cells
+
+
+def _volume(scan: Path | None) -> "Volume | None":
+    from qctkit.readers.choose import read_scan
+    from qctkit.registry import load_registry
+
+    return None if scan is None else read_scan(scan, load_registry().readers()).volume
+
+
+def _show(line: "Calibration", rods: "tuple[RodReading, ...]", as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        click.echo(json.dumps({"line": line.line, **asdict(line)}, indent=1, sort_keys=True))
+        found = {"line": line.line, **asdict(line), "rods_read": [asdict(rod) for rod in rods]}
+        click.echo(json.dumps(found, indent=1, sort_keys=True))
         return
+    for rod in rods:
+        click.echo(
+            f"rod {rod.name}: {rod.mean_hu:.1f} ± {rod.standard_error_hu:.1f} HU over {rod.voxels} "
+            f"voxels{', without its edge' if rod.eroded else ''}"
+        )
     click.echo(f"density = {line.in_words}")
     if line.residual_mg_cm3 is not None:
         points = f"{line.rods} rods" if line.rods else "3 tissues"

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import pytest
 
 from qctkit.phantoms.table import PHANTOMS
@@ -48,6 +50,54 @@ def test_tissues_give_a_line_that_calls_itself_approximate(qctkit: Callable[...,
     ended = qctkit("calibrate", "--tissues-hu", "-998;-104;52")
     assert ended.code == 0
     assert "approximate: no phantom was scanned" in ended.out
+
+
+@pytest.fixture
+def scanned_rods(tmp_path: Path) -> tuple[Path, Path]:
+    """A scan of the Siemens phantom in plastic of 0 HU, and the mask of its rods."""
+    labels = np.zeros((20, 40, 8), dtype=np.int16)  # (x, y, z)
+    labels[4:16, 4:16], labels[4:16, 24:36] = 1, 2
+    noise = np.random.default_rng(0).normal(0, 8, labels.shape)
+    hu = np.rint(np.select([labels == 2], [250.0], 0.0) + noise).astype(np.int16)
+    for name, array in (("scan", hu), ("rods", labels)):
+        image = nibabel.Nifti1Image(array, np.diag((-1.0, -1.0, 2.5, 1.0)))
+        nibabel.save(image, tmp_path / f"{name}.nii.gz")
+    return tmp_path / "scan.nii.gz", tmp_path / "rods.nii.gz"
+
+
+def test_a_mask_of_rods_is_read_in_the_scan(
+    qctkit: Callable[..., Any], scanned_rods: tuple[Path, Path]
+) -> None:
+    scan, rods = scanned_rods
+    command = ("calibrate", "--phantom", "siemens-osteo", "--scan", scan, "--rods-mask", rods)
+    ended = qctkit(*command)
+    assert ended.code == 0
+    assert "± 0.3 HU over 800 voxels, without its edge" in ended.out
+    found = json.loads(qctkit(*command, "--json").out)
+    assert found["slope_mg_cm3_per_hu"] == pytest.approx(0.8, rel=0.01)
+    assert [rod["name"] for rod in found["rods_read"]] == ["A", "B"]
+
+
+def test_a_mask_that_is_no_mask_of_rods_is_refused(
+    refused: Callable[..., str], scanned_rods: tuple[Path, Path]
+) -> None:
+    scan, rods = scanned_rods
+    command = ("calibrate", "--scan", scan, "--rods-mask", rods)
+    assert "has 3 rods" in refused(*command, "--phantom", "qrm-bdc-3")
+    assert "without the name of their phantom" in refused(*command)
+    assert "no such mask" in refused("calibrate", "--scan", scan, "--phantom", "siemens-osteo",
+                                     "--rods-mask", "nowhere.nii.gz")  # fmt: skip
+    assert "needs the scan" in refused("calibrate", *command[3:], "--phantom", "siemens-osteo")
+
+
+def test_a_scan_alone_is_calibrated_by_its_own_tissues(
+    qctkit: Callable[..., Any], refused: Callable[..., str], nifti: Path,
+    scanned_rods: tuple[Path, Path],
+) -> None:  # fmt: skip
+    ended = qctkit("calibrate", "--scan", nifti / "sim-0000.nii.gz")
+    assert ended.code == 0
+    assert "approximate: no phantom was scanned" in ended.out
+    assert "no peak of air" in refused("calibrate", "--scan", scanned_rods[0])
 
 
 def test_two_rods_are_said_to_leave_nothing_to_judge(qctkit: Callable[..., Any]) -> None:
