@@ -14,7 +14,7 @@ import numpy as np
 
 from qctkit.calibration import Calibration
 from qctkit.phantoms.tissues import REFERENCES, Tissues, find_tissues, from_tissues
-from qctkit.readers.nifti import NiftiReader
+from qctkit.readers.nifti import read_nifti
 from qctkit.simulate import simulate_cohort
 from qctkit.simulate.soft_tissue import AIR_HU, FAT_HU, MUSCLE_HU
 
@@ -26,7 +26,7 @@ def main() -> None:
     options = _options()
     print("scan                          air   fat   muscle  lines")
     for path in options.scans:
-        (scan,) = NiftiReader().read(path)
+        scan = read_nifti(path)
         _show(path.name.removesuffix(".nii.gz"), find_tissues(scan.volume))
     found: list[tuple[Tissues, Calibration]] = []
     for sample in simulate_cohort(options.subjects, options.seed):

@@ -121,10 +121,10 @@ def _cells(
 
 
 def _volume(scan: Path | None) -> "Volume | None":
-    from qctkit.readers.choose import read_scan
+    from qctkit.readers.choose import load_one
     from qctkit.registry import load_registry
 
-    return None if scan is None else read_scan(scan, load_registry().readers()).volume
+    return None if scan is None else load_one(scan, load_registry().readers()).volume
 
 
 def _show(line: "Calibration", rods: "tuple[RodReading, ...]", as_json: bool) -> None:

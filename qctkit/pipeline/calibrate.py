@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qctkit.calibration import Calibration
+from qctkit.errors import ScanError
+from qctkit.geometry import Geometry
 from qctkit.phantoms.choice import CalibrationChoice
 from qctkit.phantoms.rods import RodReading, read_rods
 from qctkit.readers.nifti import read_labels
@@ -32,7 +37,7 @@ def calibrate(
     Raises:
         InputError: the mask, the rods or the tissues cannot be used, or the line not be converted.
     """
-    labels = read_labels(rods_mask, volume.geometry) if rods_mask and volume else None
+    labels = _labels(rods_mask, volume.geometry) if rods_mask and volume else None
     found = choice.calibration(volume, labels, scanned_kvp)
     if found is None or convert_to is None:
         return found
@@ -49,4 +54,11 @@ def rods_in_mask(
     """
     if choice.phantom is None or volume is None or rods_mask is None:
         return ()
-    return read_rods(volume, read_labels(rods_mask, volume.geometry), choice.phantom)
+    return read_rods(volume, _labels(rods_mask, volume.geometry), choice.phantom)
+
+
+def _labels(path: Path, geometry: Geometry) -> NDArray[np.int16]:
+    try:
+        return read_labels(path, geometry)
+    except ScanError as error:
+        raise ScanError(f"{path}: {error}") from error

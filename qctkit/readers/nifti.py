@@ -1,9 +1,9 @@
 """NIfTI files: volumes in HU and femur masks."""
 
-import logging
 import re
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,13 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from qctkit.contracts import Scan
+from qctkit.contracts import FoundScan, Scan
 from qctkit.errors import InputError, ScanError
 from qctkit.geometry import FloatArray, Geometry
 from qctkit.readers.hounsfield_range import check_range
 from qctkit.readers.quiet import quiet
 from qctkit.units import Unit
 from qctkit.volume import Mask, Volume, compact
-
-logger = logging.getLogger(__name__)
 
 SUFFIXES = (".nii", ".nii.gz")
 DISAGREEMENT_MM = 0.01
@@ -40,25 +38,28 @@ class NiftiReader:
         """Whether the path is a file that ends in ``.nii`` or ``.nii.gz``."""
         return path.name.lower().endswith(SUFFIXES) and path.is_file()
 
-    def read(self, path: Path) -> Sequence[Scan]:
-        """Return the one scan of a NIfTI file.
+    def find(self, path: Path) -> Sequence[FoundScan]:
+        """Return the one scan of a NIfTI file."""
+        return (FoundScan("NIfTI file", partial(read_nifti, path)),)
 
-        Scaling is applied. The geometry is the sform, or the qform where there is no sform.
 
-        Raises:
-            ScanError: the file is damaged, has no stated geometry, or is not one volume of HU.
-        """
-        image = _load(path)
-        try:
-            geometry = _geometry(image)
-            voxels = _voxels(path, image)
-            with quiet():  # an all-NaN array, which the volume refuses
-                check_range(voxels)
-            volume = Volume(compact(voxels), geometry, _unit(image))
-        except InputError as error:
-            raise ScanError(f"{path}: {error}") from error
-        size = " x ".join(str(n) for n in volume.voxels.shape)
-        return (Scan(volume, description=f"NIfTI, {size} voxels (D, H, W)"),)
+def read_nifti(path: Path) -> Scan:
+    """Return the scan of a NIfTI file.
+
+    Scaling is applied. The geometry is the sform, or the qform where there is no sform.
+
+    Raises:
+        ScanError: the file is damaged, has no stated geometry, or is not one volume of HU.
+    """
+    image = _load(path)
+    geometry = _geometry(image)
+    voxels = _voxels(image)
+    with quiet():  # an all-NaN array, which the volume refuses
+        check_range(voxels)
+    volume = Volume(compact(voxels), geometry, _unit(image))
+    size = " x ".join(str(n) for n in volume.voxels.shape)
+    notes = _disagreement(image.header)
+    return Scan(volume, description=f"NIfTI, {size} voxels (D, H, W)", notes=notes)
 
 
 def read_mask(path: Path, geometry: Geometry) -> Mask:
@@ -68,7 +69,7 @@ def read_mask(path: Path, geometry: Geometry) -> Mask:
         ScanError: the file is damaged, lies on another grid, is empty or holds several labels.
     """
     voxels = _on_grid(path, geometry)
-    _check_one_label(path, voxels)
+    _check_one_label(voxels)
     return np.ascontiguousarray(voxels != 0)
 
 
@@ -81,23 +82,20 @@ def read_labels(path: Path, geometry: Geometry) -> NDArray[np.int16]:
     voxels = _on_grid(path, geometry)
     labels = voxels.astype(np.int16)
     if not np.array_equal(labels, voxels):
-        raise ScanError(f"{path}: labels are whole numbers from 0; this file holds other values")
+        raise ScanError("labels are whole numbers from 0; this file holds other values")
     return np.ascontiguousarray(labels)
 
 
 def _on_grid(path: Path, geometry: Geometry) -> NDArray[np.generic]:
     """Return the voxels of a mask that lies on a scan's grid."""
     if not path.is_file():
-        raise ScanError(f"{path}: there is no such mask file; check the path")
+        raise ScanError("there is no such mask file; check the path")
     image = _load(path)
-    try:
-        grid = _geometry(image)
-        voxels = _voxels(path, image)
-    except InputError as error:
-        raise ScanError(f"{path}: {error}") from error
+    grid = _geometry(image)
+    voxels = _voxels(image)
     if not grid.matches(geometry):
         raise ScanError(
-            f"{path}: the mask must lie on the grid of its scan; the mask has {_in_words(grid)}, "
+            f"the mask must lie on the grid of its scan; the mask has {_in_words(grid)}, "
             f"the scan {_in_words(geometry)}; resample the mask to the scan (nearest neighbour)"
         )
     return voxels
@@ -109,16 +107,14 @@ def _load(path: Path) -> Any:
         with quiet(LIBRARY_LOGGER):
             image = nibabel.load(path)
     except UNREADABLE:
-        raise _damaged(path) from None
+        raise _damaged() from None
     if not isinstance(image, nibabel.Nifti1Image | nibabel.Nifti2Image):
-        raise ScanError(f"{path}: not a single-file NIfTI image; convert it to .nii.gz")
+        raise ScanError("not a single-file NIfTI image; convert it to .nii.gz")
     return image
 
 
-def _damaged(path: Path) -> ScanError:
-    return ScanError(
-        f"{path}: not a readable NIfTI file (truncated or damaged); copy or convert it again"
-    )
+def _damaged() -> ScanError:
+    return ScanError("not a readable NIfTI file (truncated or damaged); copy or convert it again")
 
 
 def _geometry(image: Any) -> Geometry:
@@ -136,21 +132,22 @@ def _geometry(image: Any) -> Geometry:
     unit = header.get_xyzt_units()[0]
     if unit not in ("mm", "unknown"):
         raise InputError(f"the header gives lengths in {unit}; write the file again in mm")
-    _report_disagreement(header)
     affine = np.asarray(image.affine, dtype=np.float64)[:, [2, 1, 0, 3]]
     return Geometry((shape[2], shape[1], shape[0]), affine)
 
 
-def _report_disagreement(header: Any) -> None:
+def _disagreement(header: Any) -> tuple[str, ...]:
+    """Return a note where the header states two geometries that differ."""
     qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
     if qform is None or sform is None:
-        return
+        return ()
     difference = float(np.abs(qform - sform).max())
-    if difference > DISAGREEMENT_MM:
-        logger.warning("qform and sform differ by up to %.3g mm; the sform is used", difference)
+    if difference <= DISAGREEMENT_MM:
+        return ()
+    return (f"qform and sform differ by up to {difference:.3g} mm; the sform is used",)
 
 
-def _voxels(path: Path, image: Any) -> NDArray[np.generic]:
+def _voxels(image: Any) -> NDArray[np.generic]:
     """Return the scaled voxels ``(D, H, W)``."""
     dtype = image.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
@@ -159,7 +156,7 @@ def _voxels(path: Path, image: Any) -> NDArray[np.generic]:
         with quiet(LIBRARY_LOGGER):
             voxels = np.asarray(image.dataobj)
     except UNREADABLE:
-        raise _damaged(path) from None
+        raise _damaged() from None
     return voxels.reshape(voxels.shape[:3], order="F").T
 
 
@@ -170,18 +167,18 @@ def _unit(image: Any) -> Unit:
     return known.get(stated[1].rstrip("\0 "), Unit.HU) if stated else Unit.HU
 
 
-def _check_one_label(path: Path, voxels: NDArray[np.generic]) -> None:
+def _check_one_label(voxels: NDArray[np.generic]) -> None:
     labels = [float(label) for label in np.unique(voxels) if label != 0]
     if not labels:
-        raise ScanError(f"{path}: the mask is empty; give a mask of the femur")
+        raise ScanError("the mask is empty; give a mask of the femur")
     if len(labels) > 1:
         first = ", ".join(f"{label:g}" for label in labels[:5])
         raise ScanError(
-            f"{path}: a mask holds 0 and one other value, this one {len(labels)} ({first}"
+            f"a mask holds 0 and one other value, this one {len(labels)} ({first}"
             f"{', ...' if len(labels) > 5 else ''}); write the femur's label to a file of its own"
         )
     if not labels[0].is_integer():
-        raise ScanError(f"{path}: the mask's value is {labels[0]:g}; expected a whole number")
+        raise ScanError(f"the mask's value is {labels[0]:g}; expected a whole number")
 
 
 def _in_words(geometry: Geometry) -> str:

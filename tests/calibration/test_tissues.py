@@ -14,7 +14,7 @@ from qctkit.phantoms.tissues import (
     from_scan,
     from_tissues,
 )
-from qctkit.readers.nifti import NiftiReader
+from qctkit.readers.nifti import read_nifti
 from qctkit.simulate import SimulationSettings, simulate_cohort
 from qctkit.units import Material, Unit
 from qctkit.volume import Volume
@@ -146,7 +146,7 @@ SCANS = (
 
 @pytest.mark.parametrize("scan", SCANS)
 def test_real_scans_show_air_fat_and_muscle(real_data: Path, scan: str) -> None:
-    (found,) = NiftiReader().read(real_data / "ct" / f"{scan}_ct.nii.gz")
+    found = read_nifti(real_data / "ct" / f"{scan}_ct.nii.gz")
     tissues = find_tissues(found.volume)
     assert -1020 <= tissues.air_hu <= -990
     assert -110 <= tissues.fat_hu <= -88
