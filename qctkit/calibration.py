@@ -81,9 +81,12 @@ class Calibration:
 
     @property
     def in_words(self) -> str:
-        """The line, where it came from, how well it fits, and what was converted."""
+        """The line, where it came from, how well it fits, and what was converted.
+
+        The r of an approximate line is left out: one far point makes it near 1 whatever the fit.
+        """
         words = [self.line, f"{self.phantom} rods" if self.phantom else self.origin]
-        if self.r is not None:
+        if self.r is not None and not self.is_approximate:
             words.append(f"r {self.r:.5f}")
         if self.converted_by is not None:
             other = Material.HA if self.material is Material.K2HPO4 else Material.K2HPO4
