@@ -43,10 +43,19 @@ SAMPLE_ATTRIBUTES = {
     "affine": ("float64", (4, 4)),
     "spacing_mm": ("float64", (3,)),
     "unit": ("text", ()),
+    "scale": ("text", ()),
     "calibration_slope_mg_cm3_per_hu": ("float64", ()),
     "calibration_intercept_mg_cm3": ("float64", ()),
     "calibration_material": ("text", ()),
     "calibration_origin": ("text", ()),
+    "calibration_phantom": ("text", ()),
+    "calibration_rods": ("int64", ()),
+    "calibration_residual_mg_cm3": ("float64", ()),
+    "calibration_r": ("float64", ()),
+    "calibration_tube_voltage_kvp": ("float64", ()),
+    "calibration_is_approximate": ("uint8", ()),
+    "calibration_converted_by": ("float64", ()),
+    "calibration_converted_by_uncertainty": ("float64", ()),
     "side": ("text", ()),
     "mask_origin": ("text", ()),
     SHA256: ("text", ()),
@@ -64,14 +73,25 @@ SAMPLE_DATASETS = {
 }
 """Datasets of a sample: type and number of axes (None: any) by name."""
 
-CALIBRATION_ATTRIBUTES = tuple(
-    name for name in SAMPLE_ATTRIBUTES if name.startswith("calibration_")
+_CALIBRATION = (
+    "@calibration_slope_mg_cm3_per_hu",
+    "@calibration_intercept_mg_cm3",
+    "@calibration_material",
+    "@calibration_origin",
+    "@calibration_is_approximate",
 )
+"""What every calibration has; the rest is there where it is known."""
+
 OPTIONAL_TOGETHER = (
     ("@sex", "@sex_origin"),
     ("@age_years", "@age_years_origin"),
     ("@weight_kg", "@weight_kg_origin"),
-    tuple(f"@{name}" for name in CALIBRATION_ATTRIBUTES),
+    _CALIBRATION,
+    *(
+        (f"@{name}",)
+        for name in SAMPLE_ATTRIBUTES
+        if name.startswith("calibration_") and f"@{name}" not in _CALIBRATION
+    ),
     (REGION, SYNTHESIS, PARAMETERS),
 )
 """What a sample may lack: of each row all or none is there (``@`` marks an attribute)."""
@@ -91,6 +111,7 @@ TABLE_COLUMNS = {
     "side": "text",
     "mask_origin": "text",
     "unit": "text",
+    "scale": "text",
     "calibration_slope_mg_cm3_per_hu": "float64",
     "calibration_intercept_mg_cm3": "float64",
     "calibration_material": "text",

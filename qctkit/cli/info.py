@@ -60,7 +60,7 @@ def _summary(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "sex", _counts(found["sex"])
     yield "age_years", _range(found["age_years"])
     yield "weight_kg", _range(found["weight_kg"])
-    yield "voxels", _counts(found["calibrations"])
+    yield "voxels", _counts(found["scales"])
     yield "side", _counts(found["sides"])
     yield "mask", _counts(found["masks"])
     yield "size", _counts(found["sizes"], SIZES_SHOWN)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from qctkit.cohort import Record
 from qctkit.store.reader import CohortFile
 from qctkit.subject import AGE, ATTRIBUTES, WEIGHT
-from qctkit.units import Unit
 
 MISSING = "missing"
 
@@ -32,7 +31,7 @@ def describe(cohort: CohortFile) -> Record:
         "sex": _counted(table["sex"]),
         **{one.name: _range(table[one.name]) for one in (AGE, WEIGHT)},
         "units": _counted(table["unit"]),
-        "calibrations": _counted(_calibrations(cohort)),
+        "scales": _counted(table["scale"]),
         "sides": _counted(table["side"]),
         "masks": _counted(table["mask_origin"]),
         "recipes": _counted(table["recipe"][made]),
@@ -75,24 +74,6 @@ def _range(values: NDArray[np.float64]) -> Record:
         "greatest": float(known.max()),
     }  # fmt: skip
     return {**figures, MISSING: len(values) - len(known)}
-
-
-def _calibrations(cohort: CohortFile) -> NDArray[np.str_]:
-    """Return in words what each sample's voxels say of mineral density."""
-    table = cohort.table
-    lines = zip(
-        table["unit"].tolist(),
-        table["calibration_material"].tolist(),
-        table["calibration_origin"].tolist(),
-        strict=True,
-    )
-    return np.array([_calibration(*one) for one in lines], dtype=np.str_)
-
-
-def _calibration(unit: str, material: str, origin: str) -> str:
-    if unit != Unit.HU:
-        return unit
-    return f"HU, calibrated to {material} ({origin})" if material else "HU, uncalibrated"
 
 
 def _sizes(cohort: CohortFile) -> NDArray[np.str_]:

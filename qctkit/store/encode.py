@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
 from qctkit.units import Material, Unit
 from qctkit.volume import Volume
 
-Value: TypeAlias = str | float | NDArray[np.float64]
+Value: TypeAlias = str | float | np.generic | NDArray[np.float64]
 Array: TypeAlias = NDArray[Any]
 
 IMAGES = (schema.VOLUME, schema.MASK, schema.REGION)
@@ -96,6 +96,7 @@ def encode(sample: Sample) -> Encoded:
         "affine": sample.volume.geometry.affine,
         "spacing_mm": np.array(sample.volume.spacing_mm),
         "unit": str(sample.volume.unit),
+        "scale": sample.volume.scale_in_words,
         **_calibration_attributes(sample.volume.calibration),
         "side": str(sample.femur.side),
         "mask_origin": str(sample.femur.origin),
@@ -113,7 +114,7 @@ def decode(stored: Encoded) -> Sample:
     return Sample(
         sample_id=str(attributes["sample_id"]),
         subject=decode_subject(attributes),
-        volume=Volume(voxels, geometry, unit, _calibration(attributes)),
+        volume=Volume(voxels, geometry, unit, decode_calibration(attributes)),
         femur=FemurMask(
             stored.images[schema.MASK].astype(bool),
             Side(str(attributes["side"])),
@@ -135,6 +136,20 @@ def decode_subject(attributes: Mapping[str, Any]) -> Subject:
         weight_kg=float(known["weight_kg"]) if "weight_kg" in known else None,
         origins={name: Origin(attributes[f"{name}_origin"]) for name in known},
     )
+
+
+def decode_calibration(attributes: Mapping[str, Any]) -> Calibration | None:
+    """Return the calibration that attributes describe, None where there is none."""
+    if "calibration_material" not in attributes:
+        return None
+    known: dict[str, Any] = {}
+    for field in fields(Calibration):
+        value = attributes.get(f"calibration_{field.name}")
+        # HDF5 gives NumPy's numbers; a calibration holds Python's, so that it prints alike.
+        known[field.name] = value.item() if isinstance(value, np.generic) else value
+    known["material"] = Material(known["material"])
+    known["is_approximate"] = bool(known["is_approximate"])
+    return Calibration(**known)
 
 
 def to_json(value: Any) -> str:
@@ -163,26 +178,17 @@ def _subject_attributes(subject: Subject) -> dict[str, Value]:
     return attributes
 
 
-def _calibration_attributes(line: Calibration | None) -> dict[str, Value]:
-    if line is None:
+def _calibration_attributes(calibration: Calibration | None) -> dict[str, Value]:
+    """Return what is known of a calibration, each value in the type that the schema states."""
+    if calibration is None:
         return {}
-    return {
-        "calibration_slope_mg_cm3_per_hu": float(line.slope_mg_cm3_per_hu),
-        "calibration_intercept_mg_cm3": float(line.intercept_mg_cm3),
-        "calibration_material": str(line.material),
-        "calibration_origin": line.origin,
-    }
-
-
-def _calibration(attributes: Mapping[str, Any]) -> Calibration | None:
-    if "calibration_material" not in attributes:
-        return None
-    return Calibration(
-        float(attributes["calibration_slope_mg_cm3_per_hu"]),
-        float(attributes["calibration_intercept_mg_cm3"]),
-        Material(attributes["calibration_material"]),
-        str(attributes["calibration_origin"]),
-    )
+    attributes: dict[str, Value] = {}
+    for field in fields(Calibration):
+        name, value = f"calibration_{field.name}", getattr(calibration, field.name)
+        kind, _ = schema.SAMPLE_ATTRIBUTES[name]
+        if value is not None:
+            attributes[name] = str(value) if kind == "text" else np.array(value, dtype=kind)[()]
+    return attributes
 
 
 def _synthesis(stored: Encoded) -> Synthesis:

@@ -10,9 +10,10 @@ from types import MappingProxyType
 import h5py
 
 from qctkit import schema
+from qctkit.calibration import Calibration
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, InputError
-from qctkit.store.encode import decode
+from qctkit.store.encode import decode, decode_calibration
 from qctkit.store.group import read_group, read_json, refuse_links_out, sample_group
 from qctkit.store.table import (
     Columns,
@@ -118,13 +119,20 @@ class CohortFile:
         except (ValueError, InputError) as error:
             raise CohortFileError(f"{self.path} is damaged: {error}") from error
 
+    def calibration(self, sample_id: str) -> Calibration | None:
+        """Return the calibration of a sample, None where it has none; touches no voxels."""
+        self.row(sample_id)
+        with self.open() as file:
+            return decode_calibration(sample_group(file, sample_id, self.path).attrs)
+
     def summary(self, sample_id: str) -> Record:
-        """Return shape, spacing, unit, side and mask origin of a sample; touches no voxels."""
+        """Return shape, spacing, scale, side and mask origin of a sample; touches no voxels."""
         row = self.row(sample_id)
         return {
             "shape": [row["depth"], row["height"], row["width"]],
             "spacing_mm": [row[f"spacing_{axis}_mm"] for axis in ("depth", "height", "width")],
             "unit": row["unit"],
+            "scale": row["scale"],
             "calibrated": row["unit"] != Unit.HU or row["calibration_material"] != "",
             "side": row["side"],
             "mask": row["mask_origin"],

@@ -73,7 +73,7 @@ def sidecar_text(stored: Encoded) -> str:
             name: {"shape": values.shape, "float32": _base64(values)}
             for name, values in stored.parameters.items()
         }
-    return json.dumps(record, indent=1, sort_keys=True, default=np.ndarray.tolist) + "\n"
+    return json.dumps(record, indent=1, sort_keys=True, default=_as_list) + "\n"
 
 
 def read_sidecar(text: str) -> Sidecar:
@@ -96,10 +96,7 @@ def read_sidecar(text: str) -> Sidecar:
 
 
 def _sidecar(record: Mapping[str, Any]) -> Sidecar:
-    attributes = {
-        name: np.array(value, dtype=np.float64) if isinstance(value, list) else value
-        for name, value in record["attributes"].items()
-    }
+    attributes = {name: _attribute(name, value) for name, value in record["attributes"].items()}
     parameters = record.get(schema.PARAMETERS)
     if parameters is not None:
         parameters = {
@@ -108,6 +105,15 @@ def _sidecar(record: Mapping[str, Any]) -> Sidecar:
         }
     texts = {name: to_json(record[name]) for name in _TEXTS if name in record}
     return Sidecar(attributes, texts, parameters, record["images"])
+
+
+def _attribute(name: str, value: Any) -> Value:
+    kind, _ = schema.SAMPLE_ATTRIBUTES[name]
+    return str(value) if kind == "text" else np.array(value, dtype=kind)[()]
+
+
+def _as_list(value: np.generic | Array) -> Any:
+    return value.tolist()
 
 
 def _digest(voxels: Array) -> str:

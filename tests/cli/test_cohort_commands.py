@@ -44,8 +44,8 @@ def test_info_begins_with_a_summary(qctkit: Run, mixed: Path) -> None:
     assert lines["sex"].strip() == "F (49), M (1)"
     assert lines["age_years"].strip() == "60.0 to 71.5, median 60.0"
     assert lines["weight_kg"].strip() == "all 50 missing"
-    assert "HU, uncalibrated (49)" in lines["voxels"]
-    assert "HU, calibrated to HA (phantom rods) (1)" in lines["voxels"]
+    assert "HU (uncalibrated) (49)" in lines["voxels"]
+    assert "HU (calibrated: 0.8000 HU - 3.00 mg/cm3 HA, phantom rods) (1)" in lines["voxels"]
     assert lines["size"].strip() == "40x32x32"
 
 

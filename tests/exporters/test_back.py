@@ -41,7 +41,19 @@ def oblique(shape: tuple[int, int, int], unit: Unit) -> Sample:
     c, s = np.cos(0.3), np.sin(0.3)
     affine = np.array([[0, s, -c, 1 / 3], [0, c, s, 0.2], [-2.1, 0, 0, 0.3], [0, 0, 0, 1]])
     voxels = (np.arange(np.prod(shape)).reshape(shape) / 7).astype(np.float32)
-    line = Calibration(0.8125, -4.1, Material.K2HPO4, "phantom rods")
+    line = Calibration(
+        0.8125,
+        -4.1,
+        Material.K2HPO4,
+        "phantom rods",
+        "Mindways",
+        5,
+        1 / 3,
+        0.9999,
+        120.0,
+        True,
+        0.86,
+    )
     volume = Volume(voxels, Geometry(shape, affine), unit, line)
     mask = FemurMask(voxels > 5, Side.RIGHT, MaskOrigin.SEGMENTED)
     origins = {"sex": Origin.HEADER, "age_years": Origin.TABLE}

@@ -33,7 +33,9 @@ def file(
 ) -> Iterator[h5py.File]:
     """A cohort in which everything on the page occurs."""
     real = make("A")
-    line = Calibration(0.8, -3.0, Material.HA, "phantom rods")
+    line = Calibration(
+        0.8, -3.0, Material.HA, "phantom rods", "QRM", 3, 2.5, 0.999, 120.0, False, 0.86, 0.01
+    )
     calibrated = replace(real, volume=replace(real.volume, calibration=line))
     made = make_made("A-1")
     with CohortWriter(tmp_path / "c.h5", {"command": "test", "seed": 3}) as writer:
