@@ -4,9 +4,10 @@ import csv
 import difflib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from qctkit.calibration import CALIBRATION_COLUMNS
 from qctkit.errors import TableError
 from qctkit.subject import AGE, SUBJECT_ID_PATTERN, WEIGHT, Attribute, Sex
 
@@ -19,6 +20,7 @@ OPTIONAL_COLUMNS = (
     "mask_label",
     "series",
     "sample_id",
+    *CALIBRATION_COLUMNS,
 )
 COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
 OTHER_NAMES = {"gender": "sex"}
@@ -37,6 +39,8 @@ class TableRow:
         mask_label: name or value of the femur's label in the mask.
         series: number, from 1, of the scan among those at the path.
         sample_id: name of the sample, for subjects with several rows.
+        rods_mask: mask of a phantom's rods on the scan's grid, existing.
+        calibration: cells of the columns that say how the scan is calibrated, as given.
         line: line of the table, for messages.
     """
 
@@ -50,6 +54,8 @@ class TableRow:
     mask_label: str | None = None
     series: int | None = None
     sample_id: str | None = None
+    rods_mask: Path | None = None
+    calibration: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_subject_table(path: Path, *, keyed: bool = False) -> tuple[TableRow, ...]:
@@ -137,6 +143,8 @@ def _row(
         mask_label=given.values.get("mask_label") or None,
         series=given.series(),
         sample_id=given.plain_id("sample_id") if given.values.get("sample_id") else None,
+        rods_mask=given.existing_path("rods_mask"),
+        calibration={name: given.values.get(name, "") for name in CALIBRATION_COLUMNS},
     )
 
 

@@ -96,14 +96,14 @@ class CohortWriter:
 
     def done(self, position: int) -> bool:
         """Whether the part at a position of the run is on disk."""
-        return self._part(position).exists()
+        return self.part(position).exists()
 
     def add(self, position: int, *samples: Sample) -> None:
         """Store samples as the part at a position of the run.
 
         Any process may do so: parts are files of their own, and ids are checked at the end.
         """
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
             groups = file.create_group(schema.SAMPLES)
             for sample in samples:
                 write_sample(groups.create_group(sample.sample_id), sample)
@@ -111,7 +111,7 @@ class CohortWriter:
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
             _write_texts(file, schema.REFUSED, [to_json(record)])
             self._finish(file)
 
@@ -141,7 +141,8 @@ class CohortWriter:
         with _Replacing(begun) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def _part(self, position: int) -> Path:
+    def part(self, position: int) -> Path:
+        """Return where the part at a position of the run is, itself a cohort file."""
         return self._parts / f"{position:0{PART_DIGITS}d}.h5"
 
     def _part_files(self) -> list[Path]:
