@@ -26,11 +26,13 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookimpl
 def register_readers() -> "Sequence[Reader]":
-    """Return the readers of DICOM series and NIfTI files."""
+    """Return the readers of DICOM series and of image files."""
     from qctkit.readers.dicom import DicomReader
+    from qctkit.readers.itk_image import MetaImageReader, NrrdReader
     from qctkit.readers.nifti import NiftiReader
+    from qctkit.readers.numpy_file import NumpyReader
 
-    return (NiftiReader(), DicomReader())
+    return (NiftiReader(), DicomReader(), NrrdReader(), MetaImageReader(), NumpyReader())
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from qctkit.errors import InputError, QctkitError, SegmentationError, TableError
 from qctkit.pipeline.versions import versions
 from qctkit.progress import Progress
 from qctkit.readers.choose import find_one
-from qctkit.readers.nifti import read_mask
+from qctkit.readers.masks import read_masks
 from qctkit.readers.table import TableRow, read_subject_table
 from qctkit.segmentation import femur_side, segment_femora
 from qctkit.store.reader import CohortFile
@@ -159,8 +159,12 @@ def _femora(entry: _Entry, volume: Volume, side: SideChoice | None) -> list[Femu
     """Return the femora to use; the most complete one comes first."""
     found: tuple[FemurMask, ...]
     if entry.mask is not None:
-        given = read_mask(entry.mask, volume.geometry)
-        found = (FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN),)
+        found = tuple(
+            FemurMask(
+                one.voxels, one.side or femur_side(one.voxels, volume.geometry), MaskOrigin.GIVEN
+            )
+            for one in read_masks(entry.mask, volume.geometry)
+        )
     else:
         found = segment_femora(volume)
     if side is not None and side is not SideChoice.BOTH:
