@@ -144,11 +144,14 @@ def _check_whole(header: MetaImageHeader) -> None:
         raise damaged()
     needed = int(prod(sizes)) * BYTES[header.fields["ElementType"]]
     try:
+        skipped = int(header.fields.get("HeaderSize", "0"))
+        start = skipped if skipped > 0 else header.start
+        if start < header.start:
+            raise damaged()
         if header.says("CompressedData"):
-            held = unpacked_bytes(header.data, header.start)
+            held = unpacked_bytes(header.data, start)
         else:
-            skipped = max(0, int(header.fields.get("HeaderSize", "0")))
-            held = header.data.stat().st_size - max(header.start, skipped)
+            held = header.data.stat().st_size - start
     except (OSError, ValueError, zlib.error):
         raise damaged() from None
     if held < needed:

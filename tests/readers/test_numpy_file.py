@@ -50,7 +50,7 @@ def test_no_unit_is_hu(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"voxels": None}, "no array 'voxels'; save it as numpy.savez_compressed("),
+        ({"voxels": None}, "no array 'voxels'; save it as numpy.savez_compressed"),
         ({"voxels": None, "affine": None}, "no array 'voxels' and no array 'affine'"),
         ({"voxels": VOXELS[0]}, r"must be \(D, H, W\) numbers, got 3 x 2 of type int16"),
         ({"voxels": VOXELS.astype("U3")}, "must be .* of type <U3"),
