@@ -11,21 +11,17 @@ from qctkit.cohort import Side
 from qctkit.errors import InputError, ScanError
 from qctkit.geometry import Geometry
 from qctkit.readers.image_file import ImageFile, Segment
-from qctkit.readers.itk_image import (
-    METAIMAGE_SUFFIXES,
-    NRRD_SUFFIXES,
-    read_metaimage_image,
-    read_nrrd_image,
-)
 from qctkit.readers.mask_grid import place
+from qctkit.readers.metaimage import read_metaimage_image
 from qctkit.readers.nifti import read_nifti_image
+from qctkit.readers.nrrd import read_nrrd_image
 from qctkit.readers.numpy_file import read_numpy_image
 from qctkit.volume import Mask
 
 FORMATS: dict[tuple[str, ...], Callable[[Path], ImageFile]] = {
     (".nii", ".nii.gz"): read_nifti_image,
-    NRRD_SUFFIXES: read_nrrd_image,
-    METAIMAGE_SUFFIXES: read_metaimage_image,
+    (".nrrd", ".nhdr"): read_nrrd_image,
+    (".mha", ".mhd"): read_metaimage_image,
     (".npz",): read_numpy_image,
 }
 FOLDER_FILES = {"femur_left": "femur_left.nii.gz", "femur_right": "femur_right.nii.gz"}

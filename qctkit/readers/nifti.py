@@ -29,7 +29,10 @@ DISAGREEMENT_MM = 0.01
 """Difference of two affines' entries that is more than float32 rounding."""
 STATED_UNIT = re.compile(r"unit: (.+)")
 LIBRARY_LOGGER = "nibabel.global"
-UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+UNREADABLE = (
+    *(ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error),
+    MemoryError,  # a damaged size
+)
 
 
 class NiftiReader:

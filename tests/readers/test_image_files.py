@@ -1,5 +1,6 @@
 """What holds for image files of every format."""
 
+import gzip
 import logging
 import warnings
 import zlib
@@ -107,6 +108,27 @@ def test_missing_voxels_beside_a_header_are_named_without_a_name(tmp_path: Path,
     with pytest.raises(QctkitError, match="the file of voxels that the header names is missing"):
         found.load()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "damaged"),
+    [
+        ("scan.nii", bytes([3, 0, 4, 0, 5, 0, 6, 0]), bytes([3, 0, 255, 127, 255, 127, 255, 127])),
+        ("scan.nrrd", b"sizes: 4 5 6", b"sizes: 4 5 6000000000000"),
+        ("scan.mha", b"DimSize = 4 5 6", b"DimSize = 4 5 6000000000000"),
+    ],
+)
+def test_an_impossible_size_is_refused(tmp_path: Path, name: str, there: bytes, damaged: bytes):
+    path = write(tmp_path / name, HU)
+    content = path.read_bytes()
+    assert there in content
+    path.write_bytes(content.replace(there, damaged))
+    if name == "scan.nii":
+        with gzip.open(tmp_path / "packed.nii.gz", "wb") as stream:
+            stream.write(path.read_bytes())
+    for file in tmp_path.iterdir():
+        with pytest.raises(QctkitError, match="truncated or damaged"):
+            find_scans(file, register_readers())[0].load()
 
 
 NRRD = (

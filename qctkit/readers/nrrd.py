@@ -1,4 +1,4 @@
-"""NRRD and MetaImage files, read by ITK after a look of our own at the header.
+"""NRRD files: volumes in HU and masks, read by ITK after a look of our own at the header.
 
 ITK is loaded only when a file is read.
 """
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.contracts import FoundScan, Scan
-from qctkit.errors import InputError, ScanError
+from qctkit.errors import InputError
 from qctkit.geometry import FloatArray, Geometry
-from qctkit.readers import metaimage_header, nrrd_header
 from qctkit.readers.image_file import ImageFile, scan_of, stated_unit
+from qctkit.readers.nrrd_header import check_nrrd, damaged, nrrd_segments, read_nrrd_header
 
 if TYPE_CHECKING:
     from SimpleITK import Image
 
-NRRD_SUFFIXES = (".nrrd", ".nhdr")
-METAIMAGE_SUFFIXES = (".mha", ".mhd")
+SUFFIXES = (".nrrd", ".nhdr")
 UNIT_KEY = "qctkit unit"
 """NRRD key under which qctkit's own exporter states the unit."""
 
@@ -32,25 +32,11 @@ class NrrdReader:
 
     def claims(self, path: Path) -> bool:
         """Whether the path is a file that ends in ``.nrrd`` or ``.nhdr``."""
-        return path.suffix.lower() in NRRD_SUFFIXES and path.is_file()
+        return path.suffix.lower() in SUFFIXES and path.is_file()
 
     def find(self, path: Path) -> Sequence[FoundScan]:
         """Return the one scan of a NRRD file."""
         return (FoundScan("NRRD file", partial(read_nrrd, path)),)
-
-
-class MetaImageReader:
-    """Reads ``.mha`` files, and ``.mhd`` headers with their voxels beside them."""
-
-    name = "metaimage"
-
-    def claims(self, path: Path) -> bool:
-        """Whether the path is a file that ends in ``.mha`` or ``.mhd``."""
-        return path.suffix.lower() in METAIMAGE_SUFFIXES and path.is_file()
-
-    def find(self, path: Path) -> Sequence[FoundScan]:
-        """Return the one scan of a MetaImage file."""
-        return (FoundScan("MetaImage file", partial(read_metaimage, path)),)
 
 
 def read_nrrd(path: Path) -> Scan:
@@ -63,42 +49,30 @@ def read_nrrd(path: Path) -> Scan:
     return scan_of(read_nrrd_image(path), "NRRD")
 
 
-def read_metaimage(path: Path) -> Scan:
-    """Return the scan of a MetaImage file.
+def read_nrrd_image(path: Path) -> ImageFile:
+    """Return what a NRRD file holds, with the segments of a Slicer ``.seg.nrrd``.
 
     Raises:
         ScanError: the file, or the file of voxels beside it, is missing or damaged.
-        InputError: it has no stated geometry, or is not one volume of HU.
+        InputError: it has no stated geometry in the patient, or is not one volume of numbers.
     """
-    return scan_of(read_metaimage_image(path), "MetaImage")
-
-
-def read_nrrd_image(path: Path) -> ImageFile:
-    """Return what a NRRD file holds, with the segments of a Slicer ``.seg.nrrd``."""
-    header = nrrd_header.read_nrrd_header(path)
-    nrrd_header.check_nrrd(header)
-    segments = nrrd_header.nrrd_segments(header)
-    image = _read(path, "NrrdImageIO", nrrd_header.damaged())
+    header = read_nrrd_header(path)
+    check_nrrd(header)
+    segments = nrrd_segments(header)
+    image = _read(path)
     unit = stated_unit(header.keys.get(UNIT_KEY, ""))
     return ImageFile(_layers(image), _geometry(image), unit, segments)
 
 
-def read_metaimage_image(path: Path) -> ImageFile:
-    """Return what a MetaImage file holds."""
-    metaimage_header.check_metaimage(metaimage_header.read_metaimage_header(path))
-    image = _read(path, "MetaImageIO", metaimage_header.damaged())
-    return ImageFile(_layers(image), _geometry(image))
-
-
-def _read(path: Path, image_io: str, damaged: ScanError) -> "Image":
+def _read(path: Path) -> "Image":
     """Return ITK's image; what ITK itself says may quote the header, so it is not passed on."""
     import SimpleITK
 
     SimpleITK.ProcessObject.GlobalWarningDisplayOff()
     try:
-        image = SimpleITK.ReadImage(str(path), imageIO=image_io)
-    except RuntimeError:
-        raise damaged from None
+        image = SimpleITK.ReadImage(str(path), imageIO="NrrdImageIO")
+    except (RuntimeError, MemoryError):
+        raise damaged() from None
     if image.GetDimension() != 3:
         size = " x ".join(str(n) for n in image.GetSize())
         raise InputError(f"expected one 3D volume, got {size} voxels; split it into volumes first")
@@ -107,7 +81,7 @@ def _read(path: Path, image_io: str, damaged: ScanError) -> "Image":
     return image
 
 
-def _layers(image: "Image") -> np.ndarray:
+def _layers(image: "Image") -> NDArray[np.generic]:
     """Return the voxels ``(L, D, H, W)``."""
     import SimpleITK
 

@@ -16,7 +16,8 @@ from scipy.spatial.transform import Rotation
 from qctkit.errors import ScanError
 from qctkit.geometry import Geometry
 from qctkit.readers.choose import find_scans
-from qctkit.readers.itk_image import MetaImageReader, NrrdReader, read_metaimage, read_nrrd
+from qctkit.readers.metaimage import MetaImageReader, read_metaimage
+from qctkit.readers.nrrd import NrrdReader, read_nrrd
 from qctkit.units import Unit
 
 VOXELS = np.arange(-12, 12, dtype="<i2").reshape(4, 3, 2)
@@ -194,7 +195,10 @@ def test_metaimage_synonyms_are_read(tmp_path: Path, field: str, synonym: str, v
         ({"ElementDataFile": "scan%03d.raw 1 4 1"}, "in several files or in another folder"),
         ({"ElementDataFile": "/tmp/scan.raw"}, "in several files or in another folder"),
         ({"DimSize": "2 3 400"}, "truncated or damaged"),
-        ({"HeaderSize": "9"}, "truncated or damaged"),
+        ({"HeaderSize": "900"}, "truncated or damaged"),
+        ({"DimSize": "2 3"}, "truncated or damaged"),
+        ({"DimSize": "2 3 1000000000000"}, "truncated or damaged"),
+        ({"BinaryData": "False"}, "written as text"),
     ],
 )
 def test_metaimage_that_is_no_plain_volume_is_refused(tmp_path: Path, fields, words: str, capfd):
@@ -253,6 +257,20 @@ def test_a_changed_byte_in_a_compressed_metaimage_is_refused(tmp_path: Path, whe
     path = metaimage(tmp_path / "scan.mha", data=bytes(damaged), CompressedData="True")
     assert "truncated or damaged" in refusal(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_compressed_metaimage_that_unpacks_to_more_is_refused(tmp_path: Path):
+    packed = zlib.compress(VOXELS.tobytes() * 2)
+    path = metaimage(tmp_path / "scan.mha", data=packed, CompressedData="True")
+    assert "truncated or damaged" in refusal(path)
+
+
+def test_metaimage_byte_order_and_header_size_are_kept(tmp_path: Path):
+    (tmp_path / "voxels.raw").write_bytes(b"skip" + VOXELS.astype(">i2").tobytes())
+    fields = {"BinaryDataByteOrderMSB": "True", "ElementDataFile": "voxels.raw"}
+    for size in ("4", "-1"):
+        path = metaimage(tmp_path / "scan.mhd", data=b"", HeaderSize=size, **fields)
+        assert np.array_equal(volume(path).voxels, VOXELS)
 
 
 @pytest.mark.parametrize("unit", list(Unit))
