@@ -1,6 +1,7 @@
 """What an image file of any format holds, before it is a scan or a mask."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from qctkit.geometry import Geometry
 from qctkit.readers.hounsfield_range import check_not_labels, check_range
 from qctkit.readers.quiet import quiet
 from qctkit.units import Unit
-from qctkit.volume import Volume, compact
+from qctkit.volume import Volume, Voxels
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def scan_of(image: ImageFile, format_name: str) -> Scan:
     with quiet():  # an all-NaN array, which the volume refuses
         check_range(voxels)
     check_not_labels(voxels)
-    volume = Volume(compact(voxels), image.geometry, image.unit)
+    volume = Volume(cast(Voxels, voxels), image.geometry, image.unit)  # it makes them compact
     size = " x ".join(str(n) for n in volume.voxels.shape)
     return Scan(volume, description=f"{format_name}, {size} voxels (D, H, W)", notes=image.notes)
 

@@ -30,8 +30,8 @@ DISAGREEMENT_MM = 0.01
 STATED_UNIT = re.compile(r"unit: (.+)")
 LIBRARY_LOGGER = "nibabel.global"
 UNREADABLE = (
-    *(ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error),
-    MemoryError,  # a damaged size
+    *(ImageFileError, HeaderDataError, OSError, EOFError, ValueError, KeyError, zlib.error),
+    *(MemoryError, OverflowError),  # a damaged size
 )
 
 
@@ -77,11 +77,18 @@ def read_nifti_image(path: Path) -> ImageFile:
         ScanError: the file is damaged.
         InputError: it has no stated geometry, or is not one volume of numbers.
     """
-    image = _load(path)
-    geometry = _geometry(image)
-    return ImageFile(
-        _voxels(image)[None], geometry, _unit(image), _segments(image), _disagreement(image.header)
-    )
+    try:
+        with quiet(LIBRARY_LOGGER):
+            image = nibabel.load(path)
+            if not isinstance(image, nibabel.Nifti1Image | nibabel.Nifti2Image):
+                raise ScanError("not a single-file NIfTI image; convert it to .nii.gz")
+            geometry = _geometry(image)
+            notes = _disagreement(image.header)
+            return ImageFile(_voxels(image)[None], geometry, _unit(image), _segments(image), notes)
+    except UNREADABLE:
+        raise ScanError(
+            "not a readable NIfTI file (truncated or damaged); copy or convert it again"
+        ) from None
 
 
 def _is_of_pair(path: Path) -> bool:
@@ -94,22 +101,6 @@ def _is_of_pair(path: Path) -> bool:
     except OSError:
         return False
     return any(int.from_bytes(first, order) in HEADER_SIZES for order in ("little", "big"))
-
-
-def _load(path: Path) -> Any:
-    """Open a NIfTI file without reading its voxels."""
-    try:
-        with quiet(LIBRARY_LOGGER):
-            image = nibabel.load(path)
-    except UNREADABLE:
-        raise _damaged() from None
-    if not isinstance(image, nibabel.Nifti1Image | nibabel.Nifti2Image):
-        raise ScanError("not a single-file NIfTI image; convert it to .nii.gz")
-    return image
-
-
-def _damaged() -> ScanError:
-    return ScanError("not a readable NIfTI file (truncated or damaged); copy or convert it again")
 
 
 def _geometry(image: Any) -> Geometry:
@@ -136,11 +127,7 @@ def _voxels(image: Any) -> NDArray[np.generic]:
     dtype = image.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
         raise InputError("voxels are colours or complex numbers; expected one number per voxel")
-    try:
-        with quiet(LIBRARY_LOGGER):
-            voxels = np.asarray(image.dataobj)
-    except UNREADABLE:
-        raise _damaged() from None
+    voxels = np.asarray(image.dataobj)
     if dtype.kind != "f" and np.issubdtype(voxels.dtype, np.floating):
         voxels = _whole(voxels, float(image.dataobj.inter))
     return voxels.reshape(voxels.shape[:3], order="F").T
@@ -164,10 +151,9 @@ def _segments(image: Any) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     for extension in image.header.extensions:
         try:
-            with quiet(LIBRARY_LOGGER):
-                table = ElementTree.fromstring(bytes(extension.get_content()).strip(b"\0 \r\n"))
+            table = ElementTree.fromstring(bytes(extension.get_content()).strip(b"\0 \r\n"))
             labels = [(one.text or "", int(one.attrib["Key"])) for one in table.iter("Label")]
-        except (ElementTree.ParseError, KeyError, TypeError, *UNREADABLE):
+        except (ElementTree.ParseError, TypeError, *UNREADABLE):
             continue  # an extension of another kind, which is no concern of ours
         segments.extend(Segment(name, value) for name, value in labels if value != 0)
     return tuple(segments)
