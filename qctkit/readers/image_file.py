@@ -1,6 +1,6 @@
 """What an image file of any format holds, before it is a scan or a mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -22,7 +22,7 @@ class Segment:
     The name is free text, which may identify a patient: it is compared and never shown.
     """
 
-    name: str
+    name: str = field(repr=False)
     value: int
     layer: int = 0
 

@@ -7,7 +7,7 @@ Source: https://github.com/Kitware/MetaIO, metaImage.cxx and metaObject.cxx.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite, prod
 from pathlib import Path
@@ -89,7 +89,7 @@ def read_metaimage_image(path: Path) -> ImageFile:
 class _Header:
     """Fields by name, the file that holds the voxels, and where they start in it."""
 
-    fields: Mapping[str, str]
+    fields: Mapping[str, str] = field(repr=False)
     data: Path
     start: int
 

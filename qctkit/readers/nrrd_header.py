@@ -7,7 +7,7 @@ Source: http://teem.sourceforge.net/nrrd/format.html
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class NrrdHeader:
         start: where they start in it.
     """
 
-    fields: Mapping[str, str]
-    keys: Mapping[str, str]
+    fields: Mapping[str, str] = field(repr=False)
+    keys: Mapping[str, str] = field(repr=False)
     data: Path
     start: int
 
@@ -101,7 +101,10 @@ def check_nrrd(header: NrrdHeader) -> None:
         raise InputError("the header's 'space units' are not mm; write the file again in mm")
     _check_vectors(header.fields["space directions"], "space directions", 3)
     _check_vectors(header.fields["space origin"], "space origin", 1)
-    if header.fields.get("encoding", "").lower() in ("gzip", "gz"):
+    encoding = header.fields.get("encoding", "").lower()
+    if encoding in ("bzip2", "bz2"):
+        raise InputError("bzip2 compression is not read; write the file again with gzip")
+    if encoding in ("gzip", "gz"):
         try:
             for _ in unpacked(header.data, header.start):
                 pass  # ITK reads on where the checksum says that voxels are damaged

@@ -17,7 +17,7 @@ def beside(header: Path, name: str) -> Path:
     Raises:
         ScanError: it is not there, or not one plain file in the header's folder.
     """
-    if name.split()[:1] == ["LIST"] or "%" in name or Path(name).name != name:
+    if name.split()[:1] == ["LIST"] or "%" in name or Path(name) != Path(Path(name).name):
         raise ScanError(
             "the header points to voxels in several files or in another folder; convert the scan "
             "to one file"

@@ -87,6 +87,7 @@ def test_every_axis_order_comes_back_with_qform_and_sform(tmp_path: Path, order,
 )
 def test_any_voxel_values_and_unit_come_back(values, unit):
     voxels = np.array(values, dtype=np.float32).reshape(SHAPE)
+    voxels[0, 0, 0] = -1000  # few small whole numbers would be refused as a mask
     geometry = Geometry.from_spacing(SHAPE, (2.5, 0.7, 0.5))
     check_round_trip(Volume(voxels, geometry, unit))
 
