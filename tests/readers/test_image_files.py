@@ -80,6 +80,21 @@ def test_a_label_image_in_float_is_refused_as_a_scan(tmp_path: Path):
         found.load()
 
 
+@pytest.mark.parametrize(
+    "voxels",
+    [
+        np.repeat(np.float32([10.5, 20.5, 30]), 40),  # fractions
+        np.repeat(np.int16([0, 0, 300]), 40),  # cortical bone on a background cut off at 0
+        np.repeat(np.int16([0, 0, -1]), 40),  # fat or air
+        np.random.default_rng(0).normal(60, 10, 120).astype(np.int16),  # muscle alone
+    ],
+)
+def test_no_scan_is_taken_for_a_mask(tmp_path: Path, voxels: np.ndarray):
+    path = write(tmp_path / "scan.nii", voxels.reshape(GRID.shape))
+    (found,) = find_scans(path, register_readers())
+    assert np.array_equal(found.load().volume.voxels.ravel(), voxels)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_mask_of_every_format_is_taken(tmp_path: Path, name: str):
     (given,) = read_masks(write(tmp_path / name, MASK), GRID)

@@ -12,6 +12,7 @@ from qctkit.errors import InputError, ScanError
 from qctkit.geometry import Geometry
 from qctkit.readers.mask_grid import place
 from qctkit.readers.masks import read_masks
+from qctkit.readers.nrrd import read_nrrd
 
 GRID = Geometry.from_spacing((6, 5, 4), (2.5, 0.7, 0.5), (-10.0, 20.0, 30.0))
 LABELS = np.zeros(GRID.shape, np.uint8)
@@ -176,6 +177,12 @@ def test_several_labels_and_no_choice_are_refused_with_the_values(tmp_path: Path
         read_masks(path, GRID)
 
 
+def test_the_background_is_no_label(tmp_path: Path):
+    path = nifti(tmp_path / "all.nii.gz", names={0: "background"} | NAMES)
+    with pytest.raises(ScanError, match="no label background"):
+        read_masks(path, GRID, "background")
+
+
 @pytest.mark.parametrize("label", ["tibia", "9"])
 def test_a_label_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path, label: str):
     with pytest.raises(ScanError, match=f"no label {label}; it holds 75, 76, 77"):
@@ -226,6 +233,12 @@ def test_a_segmentation_of_a_part_of_the_scan_is_placed_exactly(tmp_path: Path):
     )
     (given,) = read_masks(path, GRID)
     assert np.array_equal(given.voxels, LABELS == 75)
+
+
+def test_a_segmentation_is_refused_as_a_scan(tmp_path: Path):
+    path = slicer(tmp_path / "a.seg.nrrd", LABELS[None], [segment("femur", 75)])
+    with pytest.raises(InputError, match="a segmentation, not a scan; give it in the column"):
+        read_nrrd(path)
 
 
 def test_an_empty_segmentation_of_slicer_is_refused(tmp_path: Path):
@@ -305,7 +318,7 @@ def test_a_mask_far_from_its_scan_is_refused():
 )
 def test_another_grid_is_refused_with_both_in_words(change):
     grid = Geometry(GRID.shape, GRID.affine @ change)
-    words = r"the mask has 6 x 5 x 4 voxels .*the scan 6 x 5 x 4 .*2\.5 x 0\.7 x 0\.5 mm.*S, A, R"
+    words = r"must lie on the grid .* has 6 x 5 x 4 voxels .*the scan 6 x 5 x 4 .*2\.5 x 0\.7 x 0\.5 mm.*S, A, R"
     with pytest.raises(ScanError, match=words):
         place(LABELS == 75, grid, GRID)
 
