@@ -318,7 +318,10 @@ def test_a_mask_far_from_its_scan_is_refused():
 )
 def test_another_grid_is_refused_with_both_in_words(change):
     grid = Geometry(GRID.shape, GRID.affine @ change)
-    words = r"must lie on the grid .* has 6 x 5 x 4 voxels .*the scan 6 x 5 x 4 .*2\.5 x 0\.7 x 0\.5 mm.*S, A, R"
+    words = (
+        r"must lie on the grid .* has 6 x 5 x 4 voxels .*the scan 6 x 5 x 4 .*"
+        r"2\.5 x 0\.7 x 0\.5 mm.*S, A, R"
+    )
     with pytest.raises(ScanError, match=words):
         place(LABELS == 75, grid, GRID)
 
