@@ -26,11 +26,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookimpl
 def register_readers() -> "Sequence[Reader]":
-    """Return the readers of DICOM series and NIfTI files."""
+    """Return the readers of DICOM series and of image files."""
     from qctkit.readers.dicom import DicomReader
+    from qctkit.readers.metaimage import MetaImageReader
     from qctkit.readers.nifti import NiftiReader
+    from qctkit.readers.nrrd import NrrdReader
+    from qctkit.readers.numpy_file import NumpyReader
 
-    return (NiftiReader(), DicomReader())
+    return (NiftiReader(), DicomReader(), NrrdReader(), MetaImageReader(), NumpyReader())
 
 
 @hookimpl

@@ -3,7 +3,7 @@
 This is what `qctkit ingest` does in each of its processes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,12 +12,12 @@ import numpy as np
 
 from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
 from qctkit.contracts import Scan
-from qctkit.errors import InputError, SegmentationError
+from qctkit.errors import InputError, ScanError, SegmentationError
 from qctkit.geometry import Geometry
 from qctkit.phantoms.choice import CalibrationChoice
 from qctkit.pipeline.calibrate import calibrate
 from qctkit.placement import Placement, crop_femur, mirror
-from qctkit.readers.nifti import read_mask
+from qctkit.readers.masks import read_masks
 from qctkit.segmentation import femur_side, segment_femora
 from qctkit.subject import ATTRIBUTES, Origin, Subject
 from qctkit.units import Material
@@ -99,7 +99,7 @@ def _samples_of_scan(
     said = [*loaded.notes, *_contradictions(entry.subject, loaded)]
     subject = _with_header(entry.subject, loaded)
     volume = _calibrated(loaded, entry, options)
-    femora = _femora(entry, volume)
+    femora = _femora(entry, volume, said)
     samples = []
     for femur in _chosen(femora, options.side, said):
         both = options.side is SideChoice.BOTH
@@ -152,15 +152,26 @@ def _contradictions(subject: Subject, scan: Scan) -> list[str]:
     return said
 
 
-def _femora(entry: Entry, volume: Volume) -> tuple[FemurMask, ...]:
+def _femora(entry: Entry, volume: Volume, said: list[str]) -> tuple[FemurMask, ...]:
     """Return the femora that can be used, the most complete one first."""
-    found: Sequence[FemurMask]
-    if entry.mask is None:
-        found = segment_femora(volume)
-    else:
-        given = read_mask(entry.mask, volume.geometry)
-        found = [FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN)]
+    found = segment_femora(volume) if entry.mask is None else _given(entry, volume, said)
     return tuple(sorted(found, key=lambda one: -int(one.voxels.sum())))
+
+
+def _given(entry: Entry, volume: Volume, said: list[str]) -> tuple[FemurMask, ...]:
+    try:
+        masks = read_masks(Path(entry.mask or ""), volume.geometry, entry.mask_label)
+    except InputError as error:
+        raise ScanError(f"column 'mask': {error}") from error
+    said.extend(note for mask in masks for note in mask.notes)
+    return tuple(
+        FemurMask(
+            mask.voxels,
+            mask.side or femur_side(mask.voxels, volume.geometry),
+            MaskOrigin.GIVEN,
+        )
+        for mask in masks
+    )
 
 
 def _chosen(
