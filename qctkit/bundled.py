@@ -26,13 +26,24 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookimpl
 def register_readers() -> "Sequence[Reader]":
-    """Return the readers of DICOM series, NIfTI files, cohorts and exported cohorts."""
+    """Return the readers of DICOM series, image files, cohorts and exported cohorts."""
     from qctkit.readers.cohort import CohortReader
     from qctkit.readers.dicom import DicomReader
     from qctkit.readers.exported import ExportReader
+    from qctkit.readers.metaimage import MetaImageReader
     from qctkit.readers.nifti import NiftiReader
+    from qctkit.readers.nrrd import NrrdReader
+    from qctkit.readers.numpy_file import NumpyReader
 
-    return (NiftiReader(), DicomReader(), CohortReader(), ExportReader())
+    return (
+        NiftiReader(),
+        DicomReader(),
+        NrrdReader(),
+        MetaImageReader(),
+        NumpyReader(),
+        CohortReader(),
+        ExportReader(),
+    )
 
 
 @hookimpl

@@ -9,6 +9,18 @@ from numpy.typing import NDArray
 from qctkit.errors import InputError
 from qctkit.units import K2HPO4_PER_HA_UNCERTAINTY, Material, Unit, k2hpo4_per_ha
 
+CALIBRATION_COLUMNS = (
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_material",
+    "phantom",
+    "rods_hu",
+    "rods_mask",
+    "tissues_hu",
+    "tube_voltage_kvp",
+)
+"""Columns of a table of subjects that say how a scan is calibrated."""
+
 
 @dataclass(frozen=True)
 class Calibration:

@@ -33,7 +33,30 @@ from qctkit.cli.shown import shown_progress
     "--calibration",
     type=(float, float, click.Choice(["K2HPO4", "HA"])),
     metavar="SLOPE INTERCEPT MATERIAL",
-    help="Line from HU to mg/cm3 that holds for all scans, e.g. 0.8003 8.12 K2HPO4.",
+    help="Line from HU to mg/cm3 for all scans that the table does not calibrate, e.g. 0.8003 8.12 "
+    "K2HPO4.",
+)
+@click.option(
+    "--phantom",
+    help="Phantom of the rods in the table's columns rods_hu or rods_mask; `qctkit calibrate "
+    "--list` lists them.",
+)
+@click.option(
+    "--internal-calibration",
+    is_flag=True,
+    help="Calibrate by the air, fat and muscle in each scan that the table does not calibrate: "
+    "approximate, and marked so.",
+)
+@click.option(
+    "--convert-material",
+    type=click.Choice(["HA", "K2HPO4"]),
+    help="Convert all calibrations to this reference material, by the tube voltage.",
+)
+@click.option(
+    "--k2hpo4-over-ha",
+    type=float,
+    metavar="FACTOR",
+    help="Convert by this factor instead, e.g. where the tube voltage is not known.",
 )
 @click.option(
     "--key-file",
@@ -57,6 +80,10 @@ def command(
     side: str | None,
     mirror_to: str | None,
     calibration: tuple[float, float, str] | None,
+    phantom: str | None,
+    internal_calibration: bool,
+    convert_material: str | None,
+    k2hpo4_over_ha: float | None,
     key_file: Path | None,
     skip_refused: bool,
     workers: int | None,
@@ -80,6 +107,8 @@ def command(
     """
     from qctkit.calibration import Calibration
     from qctkit.cohort import Side
+    from qctkit.phantoms.choice import CalibrationChoice
+    from qctkit.phantoms.tissues import DEFAULT_REFERENCE
     from qctkit.pipeline.ingest import IngestOptions, ingest
     from qctkit.pipeline.ingest_scan import ScanOptions, SideChoice
     from qctkit.pipeline.parallel import usual_workers
@@ -92,11 +121,22 @@ def command(
     line = None
     if calibration is not None:
         line = Calibration(calibration[0], calibration[1], Material(calibration[2]))
+    reference = DEFAULT_REFERENCE if internal_calibration else None
     scans = ScanOptions(
-        SideChoice(side) if side else None, Side(mirror_to) if mirror_to else None, line
+        side=SideChoice(side) if side else None,
+        mirror_to=Side(mirror_to) if mirror_to else None,
+        convert_to=Material(convert_material) if convert_material else None,
+        k2hpo4_over_ha=k2hpo4_over_ha,
     )
-    key = None if key_file is None else read_key(key_file)
-    options = IngestOptions(sources, table, key, scans, skip_refused)
+    options = IngestOptions(
+        sources=sources,
+        table=table,
+        key=None if key_file is None else read_key(key_file),
+        calibration=CalibrationChoice(line=line, reference=reference),
+        phantom=phantom,
+        scans=scans,
+        skip_refused=skip_refused,
+    )
     try:
         done = ingest(
             options, output, load_registry().readers(), shown_progress(),
@@ -109,5 +149,5 @@ def command(
         click.echo(f"left out: {refusal}", err=True)
     cohort = done.cohort
     subjects = {cohort.subject(sample_id).subject_id for sample_id in cohort.sample_ids}
-    click.echo(f"{len(cohort)} samples of {len(subjects)} subjects in {output}")
+    click.echo(f"{len(cohort)} samples of {len(subjects)} subjects in {output}; {done.scale}")
     return 1 if done.refusals else 0

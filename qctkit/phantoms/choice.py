@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qctkit.calibration import Calibration
+from qctkit.calibration import CALIBRATION_COLUMNS, Calibration
 from qctkit.errors import InputError
 from qctkit.phantoms.rods import from_rod_mask, from_rods
 from qctkit.phantoms.table import Phantom, find_phantom
@@ -23,9 +23,6 @@ from qctkit.units import Material
 from qctkit.volume import Volume
 
 LINE_COLUMNS = ("calibration_slope", "calibration_intercept", "calibration_material")
-COLUMNS = (*LINE_COLUMNS, "phantom", "rods_hu", "rods_mask", "tissues_hu", "tube_voltage_kvp")
-"""Columns of a table of subjects that say how a scan is calibrated."""
-
 TUBE_VOLTAGES_KVP = (40.0, 200.0)
 """Outside, a tube voltage is a typing error (volts, or milliamperes)."""
 
@@ -124,14 +121,16 @@ class CalibrationChoice:
 
 
 def parse_choice(cells: Mapping[str, str], phantom: str | None = None) -> CalibrationChoice:
-    """Return what the cells of ``COLUMNS`` say; absent and empty cells say nothing.
+    """Return what the cells of ``CALIBRATION_COLUMNS`` say; absent and empty cells say nothing.
 
     ``phantom`` is the name for rods in rows that name none (``--phantom``).
 
     Raises:
         InputError: a cell cannot be read, or the cells state more or less than one way.
     """
-    given = {name: cells[name].strip() for name in COLUMNS if cells.get(name, "").strip()}
+    given = {
+        name: cells[name].strip() for name in CALIBRATION_COLUMNS if cells.get(name, "").strip()
+    }
     has_rods = "rods_hu" in given or "rods_mask" in given
     name = given.get("phantom") or (phantom if has_rods else None)
     used = find_phantom(name) if name else None

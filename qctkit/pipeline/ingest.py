@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from qctkit.calibration import Calibration, one_material
 from qctkit.contracts import FoundScan, Reader
 from qctkit.errors import InputError, ScanError, TableError
+from qctkit.phantoms.choice import CalibrationChoice, parse_choice
 from qctkit.pipeline.ingest_scan import Entry, ScanOptions, samples_of
 from qctkit.pipeline.parallel import in_processes
 from qctkit.pipeline.pseudonyms import Pseudonyms
@@ -30,6 +32,8 @@ class IngestOptions:
         table: table of subjects with the paths of their scans.
         key: secret under which ids are hashed; without it a table's ids are pseudonyms already,
             and other subjects are numbered.
+        calibration: how scans are calibrated for which the table says nothing.
+        phantom: whose rods the table gives in rows that do not name it.
         scans: what is done with every scan.
         skip_refused: leave out scans that cannot be used, instead of refusing them all.
     """
@@ -37,15 +41,18 @@ class IngestOptions:
     sources: tuple[Path, ...] = ()
     table: Path | None = None
     key: bytes | None = field(default=None, repr=False)
+    calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
+    phantom: str | None = None
     scans: ScanOptions = field(default_factory=ScanOptions)
     skip_refused: bool = False
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """The cohort, and why scans were left out."""
+    """The cohort, its scale in words, and why scans were left out."""
 
     cohort: CohortFile
+    scale: str
     refusals: tuple[str, ...]
 
 
@@ -56,6 +63,7 @@ class _Taken:
     sample_ids: tuple[str, ...] = ()
     subject_id: str = ""
     sex: Sex | None = None
+    calibrations: tuple[Calibration | None, ...] = ()
     said: tuple[str, ...] = ()
     refusal: str = ""
 
@@ -87,9 +95,12 @@ def ingest(
         ) as writer,
         progress.task("reading scans", len(entries)) as task,
     ):  # fmt: skip
-        taken: dict[int, _Taken] = {}
-        waiting = [number for number in range(len(entries)) if not writer.done(number)]
-        jobs = [(number, entries[number]) for number in waiting]
+        taken = {
+            number: _stored(writer.part(number))
+            for number in range(len(entries))
+            if writer.done(number)
+        }
+        jobs = [(number, one) for number, one in enumerate(entries) if number not in taken]
         take = partial(_take, writer=writer, options=options.scans)
         for (number, entry), outcome in in_processes(take, jobs, workers):
             taken[number] = outcome
@@ -99,10 +110,11 @@ def ingest(
         refusals = tuple(one.refusal for _, one in sorted(taken.items()) if one.refusal)
         try:
             _check(taken, len(entries), refusals, options)
+            scale = _scale(taken)
         except InputError:
             writer.discard()
             raise
-    return Ingested(CohortFile(output), refusals)
+    return Ingested(CohortFile(output), scale, refusals)
 
 
 def _take(job: tuple[int, Entry], writer: CohortWriter, options: ScanOptions) -> _Taken:
@@ -116,7 +128,30 @@ def _take(job: tuple[int, Entry], writer: CohortWriter, options: ScanOptions) ->
     writer.add(number, *samples)
     subject = samples[0].subject
     ids = tuple(sample.sample_id for sample in samples)
-    return _Taken(ids, subject.subject_id, subject.sex, tuple(said))
+    lines = tuple(sample.volume.calibration for sample in samples)
+    return _Taken(ids, subject.subject_id, subject.sex, lines, tuple(said))
+
+
+def _stored(part: Path) -> _Taken:
+    """Return how a scan came out that an interrupted run had finished."""
+    cohort = CohortFile(part)
+    subject = cohort.subject(cohort.sample_ids[0])
+    lines = tuple(cohort.calibration(sample_id) for sample_id in cohort.sample_ids)
+    return _Taken(cohort.sample_ids, subject.subject_id, subject.sex, lines)
+
+
+def _scale(taken: Mapping[int, _Taken]) -> str:
+    """Return the scale of the cohort in words.
+
+    Raises:
+        InputError: scans are calibrated to different materials.
+    """
+    lines = {
+        sample_id: line
+        for _, one in sorted(taken.items())
+        for sample_id, line in zip(one.sample_ids, one.calibrations, strict=True)
+    }
+    return one_material(lines).in_words
 
 
 def _check(
@@ -156,7 +191,7 @@ def _entries(options: IngestOptions, readers: Sequence[Reader], progress: Progre
     if options.table is not None and options.sources:
         raise InputError("give scans by --table or as SOURCE, not both; the table has their paths")
     if options.table is not None:
-        return _table_entries(options.table, options.key, readers)
+        return _table_entries(options.table, options, readers)
     if not options.sources:
         raise InputError("nothing to ingest: give SOURCE paths or --table subjects.csv")
     found: list[FoundScan] = []
@@ -164,11 +199,12 @@ def _entries(options: IngestOptions, readers: Sequence[Reader], progress: Progre
         for path in options.sources:
             found.extend(find_scans(path, readers))
             task.advance(f"{len(found)} found")
-    return _source_entries(found, Pseudonyms(options.key))
+    return _source_entries(found, options)
 
 
-def _source_entries(found: Sequence[FoundScan], pseudonyms: Pseudonyms) -> list[Entry]:
+def _source_entries(found: Sequence[FoundScan], options: IngestOptions) -> list[Entry]:
     """Return an entry for each scan; those of a subject with several are numbered."""
+    pseudonyms = Pseudonyms(options.key)
     subjects = [pseudonyms.of(scan.patient) for scan in found]
     several = Counter(subjects)
     number: Counter[str] = Counter()
@@ -177,24 +213,37 @@ def _source_entries(found: Sequence[FoundScan], pseudonyms: Pseudonyms) -> list[
         number[subject_id] += 1
         one_of_several = several[subject_id] > 1
         sample_id = f"{subject_id}-{number[subject_id]}" if one_of_several else subject_id
-        entries.append(Entry(scan.load, Subject(subject_id), sample_id, scan.place))
+        entries.append(
+            Entry(
+                load=scan.load,
+                subject=Subject(subject_id),
+                sample_id=sample_id,
+                place=scan.place,
+                calibration=options.calibration,
+            )
+        )
     return entries
 
 
-def _table_entries(table: Path, key: bytes | None, readers: Sequence[Reader]) -> list[Entry]:
-    rows = read_subject_table(table, keyed=key is not None)
-    pseudonyms = Pseudonyms(key)
-    return [_table_entry(table, row, pseudonyms, readers) for row in rows]
+def _table_entries(table: Path, options: IngestOptions, readers: Sequence[Reader]) -> list[Entry]:
+    rows = read_subject_table(table, keyed=options.key is not None)
+    pseudonyms = Pseudonyms(options.key)
+    return [_table_entry(table, row, pseudonyms, options, readers) for row in rows]
 
 
 def _table_entry(
-    table: Path, row: TableRow, pseudonyms: Pseudonyms, readers: Sequence[Reader]
+    table: Path,
+    row: TableRow,
+    pseudonyms: Pseudonyms,
+    options: IngestOptions,
+    readers: Sequence[Reader],
 ) -> Entry:
     subject_id = row.subject_id if pseudonyms.key is None else pseudonyms.of(row.subject_id)
     where = f"{table}, line {row.line} ({subject_id})"
     values = {name: getattr(row, name) for name in ATTRIBUTES}
     origins = {name: Origin.TABLE for name, value in values.items() if value is not None}
     try:
+        stated = parse_choice(row.calibration, phantom=options.phantom)
         return Entry(
             load=partial(load_one, row.path, readers, row.series),
             subject=Subject(subject_id, **values, origins=origins),
@@ -203,6 +252,8 @@ def _table_entry(
             where=where,
             mask=row.mask,
             mask_label=row.mask_label,
+            calibration=stated.or_else(options.calibration),
+            rods_mask=row.rods_mask,
         )
     except InputError as error:
         raise TableError(f"{where}: {error}") from error

@@ -3,22 +3,24 @@
 This is what `qctkit ingest` does in each of its processes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from qctkit.calibration import Calibration
 from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
 from qctkit.contracts import Scan
-from qctkit.errors import InputError, SegmentationError
+from qctkit.errors import InputError, ScanError, SegmentationError
 from qctkit.geometry import Geometry
+from qctkit.phantoms.choice import CalibrationChoice
+from qctkit.pipeline.calibrate import calibrate
 from qctkit.placement import Placement, crop_femur, mirror
-from qctkit.readers.nifti import read_mask
+from qctkit.readers.masks import read_masks
 from qctkit.segmentation import femur_side, segment_femora
 from qctkit.subject import ATTRIBUTES, Origin, Subject
+from qctkit.units import Material
 from qctkit.volume import Volume
 
 OTHER_HIP_MM = 150.0
@@ -41,17 +43,14 @@ class ScanOptions:
     Attributes:
         side: crop these femora where both hips are in view, each to its own sample.
         mirror_to: mirror femora of the other side to this one.
-        calibration: line to mg/cm3 that holds for all scans.
+        convert_to: reference material to which calibrations are converted.
+        k2hpo4_over_ha: factor for that; without it Goodsitt's for the tube voltage.
     """
 
     side: SideChoice | None = None
     mirror_to: Side | None = None
-    calibration: Calibration | None = None
-
-    @property
-    def change_nothing(self) -> bool:
-        """Whether scans are taken as they are."""
-        return self == ScanOptions()
+    convert_to: Material | None = None
+    k2hpo4_over_ha: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +64,7 @@ class Entry:
         place: where the scan is, for messages.
         where: line of the table; empty where there is no table.
         mask, mask_label: the user's femur mask, and which of its labels is the femur.
+        calibration, rods_mask: how the scan is calibrated, and the mask of a phantom's rods.
     """
 
     load: Callable[[], Scan | Sample]
@@ -74,6 +74,8 @@ class Entry:
     where: str = ""
     mask: Path | None = None
     mask_label: str | None = None
+    calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
+    rods_mask: Path | None = None
 
 
 def samples_of(entry: Entry, options: ScanOptions) -> tuple[list[Sample], list[str]]:
@@ -96,8 +98,8 @@ def _samples_of_scan(
 ) -> tuple[list[Sample], list[str]]:
     said = [*loaded.notes, *_contradictions(entry.subject, loaded)]
     subject = _with_header(entry.subject, loaded)
-    volume = replace(loaded.volume, calibration=options.calibration or loaded.volume.calibration)
-    femora = _femora(entry, volume)
+    volume = _calibrated(loaded, entry, options)
+    femora = _femora(entry, volume, said)
     samples = []
     for femur in _chosen(femora, options.side, said):
         both = options.side is SideChoice.BOTH
@@ -111,12 +113,24 @@ def _samples_of_scan(
 
 def _as_it_is(sample: Sample, entry: Entry, options: ScanOptions) -> list[Sample]:
     """Return a sample of an existing cohort, whole."""
-    if entry.where or not options.change_nothing:
+    if entry.where or entry.calibration.is_made or options != ScanOptions():
         raise InputError(
             f"sample {sample.sample_id} is in a cohort already and is taken as it is; give the "
-            "cohort as SOURCE, without --side, --mirror-to or a calibration"
+            "cohort as SOURCE, without --side, --mirror-to or anything of calibration"
         )
     return [sample]
+
+
+def _calibrated(scan: Scan, entry: Entry, options: ScanOptions) -> Volume:
+    line = calibrate(
+        entry.calibration,
+        scan.volume,
+        rods_mask=entry.rods_mask,
+        scanned_kvp=scan.tube_voltage_kvp,
+        convert_to=options.convert_to,
+        k2hpo4_over_ha=options.k2hpo4_over_ha,
+    )
+    return scan.volume if line is None else replace(scan.volume, calibration=line)
 
 
 def _with_header(subject: Subject, scan: Scan) -> Subject:
@@ -138,15 +152,26 @@ def _contradictions(subject: Subject, scan: Scan) -> list[str]:
     return said
 
 
-def _femora(entry: Entry, volume: Volume) -> tuple[FemurMask, ...]:
+def _femora(entry: Entry, volume: Volume, said: list[str]) -> tuple[FemurMask, ...]:
     """Return the femora that can be used, the most complete one first."""
-    found: Sequence[FemurMask]
-    if entry.mask is None:
-        found = segment_femora(volume)
-    else:
-        given = read_mask(entry.mask, volume.geometry)
-        found = [FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN)]
+    found = segment_femora(volume) if entry.mask is None else _given(entry, volume, said)
     return tuple(sorted(found, key=lambda one: -int(one.voxels.sum())))
+
+
+def _given(entry: Entry, volume: Volume, said: list[str]) -> tuple[FemurMask, ...]:
+    try:
+        masks = read_masks(Path(entry.mask or ""), volume.geometry, entry.mask_label)
+    except InputError as error:
+        raise ScanError(f"column 'mask': {error}") from error
+    said.extend(note for mask in masks for note in mask.notes)
+    return tuple(
+        FemurMask(
+            mask.voxels,
+            mask.side or femur_side(mask.voxels, volume.geometry),
+            MaskOrigin.GIVEN,
+        )
+        for mask in masks
+    )
 
 
 def _chosen(

@@ -7,7 +7,6 @@ edited one since, as a mask in a viewer, the edited image is taken.
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +16,14 @@ from qctkit.cohort import Record, Sample
 from qctkit.contracts import FoundScan
 from qctkit.errors import InputError, ScanError
 from qctkit.geometry import Geometry
-from qctkit.readers.nifti import read_grid
-from qctkit.readers.quiet import quiet
+from qctkit.readers.nifti import read_nifti_image
+from qctkit.readers.nrrd import read_nrrd_image
 from qctkit.store.encode import Array, decode, decode_subject
 from qctkit.store.manifest import MANIFEST, image_name, is_manifest, read_manifest, sidecar_name
 from qctkit.store.sidecar import Sidecar, read_sidecar
 from qctkit.subject import Subject
 from qctkit.volume import compact
 from qctkit.window import Window
-
-if TYPE_CHECKING:
-    from SimpleITK import Image
 
 NRRD = ".nrrd"
 GRID_TOLERANCE_MM = 1e-3
@@ -132,10 +128,14 @@ def _image(folder: Path, name: str, kind: str, sidecar: Sidecar) -> Array:
     if not path.is_file():
         raise ScanError(f"{name} is missing; export the cohort again")
     try:
-        voxels, grid = _read_nrrd(path) if path.suffix == NRRD else read_grid(path)
+        image = read_nrrd_image(path) if path.suffix == NRRD else read_nifti_image(path)
+        grid = image.geometry
         wanted = Geometry(grid.shape, np.asarray(sidecar.attributes["affine"]))
         if not grid.matches(wanted, GRID_TOLERANCE_MM):
             raise ScanError("it lies on another grid than the one exported; resample it to that")
+        if len(image.layers) != 1:
+            raise ScanError("expected one number per voxel")
+        voxels = image.layers[0]
         return compact(voxels) if kind == schema.VOLUME else _mask(voxels)
     except InputError as error:
         raise ScanError(f"{name}: {error}") from error
@@ -146,27 +146,3 @@ def _mask(voxels: NDArray[np.generic]) -> NDArray[np.uint8]:
     if len(labels) > 1:
         raise ScanError(f"a mask holds 0 and one other value, this one {len(labels)} others")
     return np.asarray(voxels != 0, dtype=np.uint8)
-
-
-def _read_nrrd(path: Path) -> tuple[NDArray[Any], Geometry]:
-    import SimpleITK
-
-    try:
-        with quiet():
-            image = SimpleITK.ReadImage(str(path))
-    except RuntimeError:
-        raise ScanError("not a readable NRRD file (truncated or damaged)") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ScanError("expected one 3D volume with one number per voxel")
-    d, h, w = image.GetSize()[::-1]
-    return SimpleITK.GetArrayFromImage(image), Geometry((d, h, w), _affine(image))
-
-
-def _affine(image: "Image") -> NDArray[np.float64]:
-    """Return the affine of (d, h, w) to RAS; ITK's axes are (w, h, d) and LPS."""
-    lps = np.diag([-1.0, -1.0, 1.0])
-    affine = np.eye(4)
-    directions = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
-    affine[:3, :3] = (lps @ directions)[:, ::-1]
-    affine[:3, 3] = lps @ np.asarray(image.GetOrigin())
-    return affine

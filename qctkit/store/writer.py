@@ -99,7 +99,7 @@ class CohortWriter:
 
     def done(self, position: int) -> bool:
         """Whether the part at a position of the run is on disk."""
-        return self._part(position).exists()
+        return self.part(position).exists()
 
     def add(self, position: int, *samples: Sample) -> None:
         """Store samples as the part at a position of the run.
@@ -107,7 +107,7 @@ class CohortWriter:
         Any process may do so: parts are files of their own, and ids are checked at the end.
         """
         rows = []
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
             groups = file.create_group(schema.SAMPLES)
             for sample in samples:
                 stored = encode(sample)
@@ -120,7 +120,7 @@ class CohortWriter:
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
         texts = [to_json(record)]
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
             write_texts(file, schema.REFUSED, texts)
             write_root(file, [], self._run, self._window)
         self._noted[position] = _Noted(refused=tuple(texts))
@@ -147,7 +147,8 @@ class CohortWriter:
         with _Replacing(begun) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def _part(self, position: int) -> Path:
+    def part(self, position: int) -> Path:
+        """Return where the part at a position of the run is, itself a cohort file."""
         return self._parts / f"{position:0{PART_DIGITS}d}.h5"
 
     def _part_files(self) -> list[Path]:
@@ -173,7 +174,7 @@ class CohortWriter:
         with _Replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
             samples = file.create_group(schema.SAMPLES)
             for position in noted:
-                with h5py.File(self._part(position), "r") as part:
+                with h5py.File(self.part(position), "r") as part:
                     for row in noted[position].rows:
                         part.copy(part[schema.SAMPLES][row["sample_id"]], samples)
             if refused:

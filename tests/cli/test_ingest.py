@@ -16,6 +16,7 @@ from qctkit.readers.nifti import NiftiReader
 from qctkit.segmentation import femur_side
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Origin, Sex
+from qctkit.units import Material
 from qctkit.volume import Volume
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -151,6 +152,108 @@ def test_both_hips_become_samples_of_one_subject(
     ]
     # Columns of an axial DICOM slice run from the patient's right to the left.
     assert placed[1][2] < 256 < placed[0][2]
+
+
+def test_both_femora_of_a_totalsegmentator_folder_become_samples(
+    qctkit: Callable[..., Any], table: Callable[..., Path], real: Path, wide: Path, tmp_path: Path
+) -> None:
+    femur = CohortFile(real).load("sim-0001").femur
+    grid = NiftiReader().find(wide)[0].load().volume.geometry
+    given = np.zeros(grid.shape, dtype=bool)
+    own = given[..., :53] if femur.side is Side.LEFT else given[..., -53:]
+    own[:] = femur.voxels
+    folder = tmp_path / "segmentations"
+    folder.mkdir()
+    other = Side.RIGHT if femur.side is Side.LEFT else Side.LEFT
+    write_mask(folder / f"femur_{femur.side}.nii.gz", given, grid)
+    write_mask(folder / f"femur_{other}.nii.gz", given[..., ::-1].copy(), grid)
+    rows = table(f"A,{{0}}/wide.nii.gz,,,,{folder}")
+    both = ("--side", "both")
+    ended = qctkit("ingest", "--table", rows, *both, "-o", tmp_path / "in.h5")
+    assert ended.code == 0, ended.err
+    assert CohortFile(tmp_path / "in.h5").sample_ids == ("A-left", "A-right")
+    assert [one.femur.side for one in CohortFile(tmp_path / "in.h5")] == [Side.LEFT, Side.RIGHT]
+
+
+def test_a_mask_on_another_grid_is_refused_by_line_and_column(
+    refused: Callable[..., str], table: Callable[..., Path], wide: Path, tmp_path: Path
+) -> None:
+    write_mask(
+        wide.with_name("far_mask.nii.gz"),
+        np.ones((4, 4, 4), dtype=bool),
+        Geometry.from_spacing((4, 4, 4), (1.0, 1.0, 1.0), (999.0, 0.0, 0.0)),
+    )
+    rows = table(f"A,{wide},,,,{{0}}/far_mask.nii.gz")
+    message = refused("ingest", "--table", rows, "-o", tmp_path / "in.h5")
+    assert "line 2 (A)" in message
+    assert "column 'mask'" in message
+    assert "grid of its scan" in message
+
+
+MINDWAYS = "462.94;345.74;176.71;-35.38;-69.55"
+RODS = "subject_id,path,mask,phantom,rods_hu,tube_voltage_kvp"
+
+
+def test_each_row_can_have_its_own_calibration(
+    qctkit: Callable[..., Any], table: Callable[..., Path], tmp_path: Path
+) -> None:
+    scan = "{0}/sim-0001.nii.gz,{0}/sim-0001_mask.nii.gz"
+    rows = table(
+        f"A,{scan},mindways-model-3,{MINDWAYS},", f"B,{scan},,,", f"C,{scan},,,120", header=RODS
+    )
+    stated = ("--calibration", "0.8", "5", "K2HPO4")
+    ended = qctkit("ingest", "--table", rows, *stated, "-o", tmp_path / "in.h5")
+    assert ended.code == 0, ended.err
+    by_rods, by_option, at_120 = (one.volume.calibration for one in CohortFile(tmp_path / "in.h5"))
+    assert by_rods is not None
+    assert f"{by_rods.slope_mg_cm3_per_hu:.4f}" == "0.8003"
+    assert f"{by_rods.intercept_mg_cm3:.2f}" == "8.12"
+    assert by_option is not None
+    assert (by_option.slope_mg_cm3_per_hu, by_option.tube_voltage_kvp) == (0.8, None)
+    assert at_120 is not None
+    assert at_120.tube_voltage_kvp == 120
+
+
+def test_mixed_materials_are_refused_or_converted(
+    qctkit: Callable[..., Any],
+    refused: Callable[..., str],
+    table: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    scan = "{0}/sim-0001.nii.gz,{0}/sim-0001_mask.nii.gz"
+    header = RODS.replace("phantom,rods_hu", "calibration_slope,calibration_intercept")
+    header = header.replace(",tube", ",calibration_material,tube")
+    rows = table(f"A,{scan},0.8,8,K2HPO4,120", f"B,{scan},1.0,0,HA,120", header=header)
+    message = refused("ingest", "--table", rows, "-o", tmp_path / "in.h5")
+    assert "A is calibrated to K2HPO4 and B to HA" in message
+    assert "--convert-material" in message
+    convert = ("--convert-material", "HA")
+    assert qctkit("ingest", "--table", rows, *convert, "-o", tmp_path / "in.h5").code == 0
+    lines = [one.volume.calibration for one in CohortFile(tmp_path / "in.h5")]
+    assert {line.material for line in lines if line} == {Material.HA}
+    # At 120 kVp a K2HPO4 density is 0.8267 of the HA density (Goodsitt 1992, interpolated).
+    assert lines[0] is not None
+    assert lines[0].slope_mg_cm3_per_hu == pytest.approx(0.8 / (0.86 - 0.05 * 40 / 60))
+
+
+def test_internal_calibration_is_marked_approximate(
+    qctkit: Callable[..., Any], table: Callable[..., Path], tmp_path: Path
+) -> None:
+    internal = ("--internal-calibration", "-o", tmp_path / "in.h5")
+    ended = qctkit("ingest", "--table", table(ROW), *internal)
+    assert "approximate" in ended.out
+    line = CohortFile(tmp_path / "in.h5").load("A").volume.calibration
+    assert line is not None
+    assert line.is_approximate
+    assert "approximate" in qctkit("info", tmp_path / "in.h5").out
+
+
+def test_uncalibrated_scans_are_said_to_be(
+    qctkit: Callable[..., Any], table: Callable[..., Path], tmp_path: Path
+) -> None:
+    ended = qctkit("ingest", "--table", table(ROW), "-o", tmp_path / "in.h5")
+    assert "uncalibrated" in ended.out
+    assert "uncalibrated" in qctkit("info", tmp_path / "in.h5").out
 
 
 def test_a_dicom_folder_gives_what_the_table_leaves_open(
