@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
@@ -12,12 +11,13 @@ from qctkit.geometry import FloatArray, Geometry
 from qctkit.segmentation.femur import grow_femur
 from qctkit.segmentation.grid import isotropic_grid, resample, to_native
 from qctkit.segmentation.heads import HeadCandidate, find_heads
-from qctkit.segmentation.metal import find_metal
+from qctkit.segmentation.metal import find_metal, metal_near
 from qctkit.segmentation.spheres import Ball
 from qctkit.segmentation.surface import HeadSurface, find_surface
 from qctkit.volume import Mask, Volume
 
 SEARCH_MM = 2.0
+BODY_HU = -300.0
 FINE_MM = 1.0
 MARGIN_MM = 12.0
 NECK_MM = 50.0
@@ -76,8 +76,10 @@ def segment_femora(volume: Volume) -> tuple[FemurMask, ...]:
 
 
 def _search(volume: Volume) -> Found:
-    grid = isotropic_grid(volume.geometry, SEARCH_MM)
-    coarse = resample(volume, grid)
+    whole_grid = isotropic_grid(volume.geometry, SEARCH_MM)
+    whole = resample(volume, whole_grid)
+    body = _body_box(whole)
+    grid, coarse = whole_grid.crop(body), whole[body]
     metal = find_metal(volume)
     heads = find_heads(coarse, SEARCH_MM)
     femora: list[FemurMask] = []
@@ -93,12 +95,25 @@ def _search(volume: Volume) -> Found:
             continue
         done_mm.append(centre_mm)
         side = Side.RIGHT if located.surface.neck[2] > 0.0 else Side.LEFT
-        if _has_implant(mask, metal, volume.geometry):
+        if metal_near(mask, metal, volume.spacing_mm, IMPLANT_REACH_MM):
             implants += 1
         elif all(other.side is not side for other in femora):
             femora.append(FemurMask(mask, side, MaskOrigin.SEGMENTED))
     femora.sort(key=lambda femur: femur.side is Side.RIGHT)
     return Found(tuple(femora), implants, len(heads))
+
+
+def _body_box(image_hu: NDArray[np.float32]) -> tuple[slice, ...]:
+    """Return the slices that hold the body: a search through the air around it is wasted."""
+    body = image_hu > BODY_HU
+    if not body.any():
+        return tuple(slice(n) for n in image_hu.shape)
+    sides = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        (seen,) = np.nonzero(body.any(axis=others))
+        sides.append(slice(max(0, int(seen[0]) - 1), int(seen[-1]) + 2))
+    return tuple(sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +185,3 @@ def _moved(head: HeadCandidate, grid: Geometry, fine: Geometry) -> HeadCandidate
     """Return a candidate in the indices of another grid with the same axes."""
     d, h, w = (float(i) for i in fine.to_index(grid.to_world(head.ball.centre)))
     return replace(head, ball=Ball((d, h, w), head.ball.radius_mm, head.ball.score))
-
-
-def _has_implant(mask: Mask, metal: Mask, geometry: Geometry) -> bool:
-    if not metal.any():
-        return False
-    away_mm = ndimage.distance_transform_edt(~metal, sampling=geometry.spacing_mm)
-    return bool((mask & (away_mm <= IMPLANT_REACH_MM)).any())
