@@ -46,13 +46,12 @@ def resample(volume: Volume, grid: Geometry) -> NDArray[np.float32]:
     return np.asarray(moved)
 
 
-def to_native(mask: Mask, grid: Geometry, native: Geometry) -> Mask:
-    """Return a mask of a grid on the scan's own voxels.
+def to_native(signed_mm: NDArray[np.float32], grid: Geometry, native: Geometry) -> Mask:
+    """Return the mask, on the scan's own voxels, of where a signed distance is positive.
 
-    A signed distance is interpolated rather than the mask, so that the surface stays smooth
-    where slices are thick.
+    The distance is interpolated rather than a mask, so that the surface stays smooth where
+    slices are thick.
     """
-    signed_mm = signed_distance_mm(mask, grid.spacing_mm[0])
     box = _box_of(grid, native)
     part = native.crop(box)
     matrix, offset = _index_map(part, grid)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry
+from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur
 from qctkit.segmentation.grid import isotropic_grid, resample, to_native
 from qctkit.segmentation.heads import HeadCandidate, find_heads
@@ -165,7 +166,7 @@ def _segment_one(
     fine_grid = _box_around(extent_mm, MARGIN_MM, volume.geometry)
     fine = resample(volume, fine_grid)
     mask = grow_femur(fine, FINE_MM, surface.on(near_grid, fine_grid))
-    return to_native(mask, fine_grid, volume.geometry)
+    return to_native(signed_edge_mm(mask, fine, FINE_MM), fine_grid, volume.geometry)
 
 
 def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:
