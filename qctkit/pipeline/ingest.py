@@ -160,7 +160,7 @@ def _femora(entry: _Entry, volume: Volume, side: SideChoice | None) -> list[Femu
         given = read_mask(entry.mask, volume.geometry)
         found = (FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN),)
     else:
-        found = segment_femora(volume)
+        found = tuple(femur.mask for femur in segment_femora(volume).femora)
     if side is not None and side is not SideChoice.BOTH:
         found = tuple(one for one in found if one.side.value == side.value)
         if not found:
