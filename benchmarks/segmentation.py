@@ -24,7 +24,7 @@ from qctkit.simulate import SimulationSettings, draw_person, simulate_person
 from qctkit.volume import Mask, Volume
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen first
+from matplotlib import pyplot as plt
 
 SCANNERS = {
     "1 mm cubes": SimulationSettings(spacing_mm=(1.0, 1.0, 1.0)),
@@ -158,7 +158,7 @@ def _planes(volume: Volume, femur: SegmentedFemur) -> list[tuple[np.ndarray, np.
     near = grid.crop(box)
     image_hu = resample(volume, near)
     mask = resample(Volume(femur.mask.voxels.astype(np.int16), volume.geometry), near)
-    at = [int(np.clip(round(c - s.start), 0, s.stop - s.start - 1)) for c, s in zip(centre, box)]
+    at = np.clip(np.rint(near.to_index(femur.head_mm)), 0, np.subtract(near.shape, 1)).astype(int)
     return [(np.take(image_hu, at[axis], axis), np.take(mask, at[axis], axis)) for axis in range(3)]
 
 

@@ -71,7 +71,7 @@ def _surface(
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """Return the voxels at a surface ``(n, 3)`` and their unit vectors into the bone."""
     points = np.argwhere(np.abs(signed_mm) < 0.6 * spacing_mm)
-    gradient = np.gradient(signed_mm)
+    gradient = list(np.gradient(signed_mm))
     inward = np.stack([along[tuple(points.T)] for along in gradient], axis=-1).astype(np.float64)
     size = np.linalg.norm(inward, axis=1)
     clear = size > 0.1

@@ -32,9 +32,10 @@ def metal_near(mask: Mask, metal: Mask, spacing_mm: Triple, reach_mm: float) -> 
     if not metal.any() or not mask.any():
         return False
     (tight,) = ndimage.find_objects(mask.astype(np.uint8))
+    margins = np.ceil(np.divide(reach_mm, spacing_mm)).astype(int)
     box = tuple(
         slice(max(0, side.start - margin), side.stop + margin)
-        for side, margin in zip(tight, np.ceil(np.divide(reach_mm, spacing_mm)).astype(int))
+        for side, margin in zip(tight, margins, strict=True)
     )
     if not metal[box].any():
         return False

@@ -147,7 +147,7 @@ def _body_box(image_hu: NDArray[np.float32]) -> tuple[slice, ...]:
     """Return the slices that hold all that is not air, and a voxel around."""
     body = image_hu > BODY_HU
     if not body.any():
-        return tuple(slice(n) for n in image_hu.shape)
+        return tuple(slice(0, n) for n in image_hu.shape)
     sides = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)

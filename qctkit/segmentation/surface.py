@@ -292,7 +292,7 @@ def _joint_depth(values: NDArray[np.float32]) -> NDArray[np.float32]:
             out=depth[..., :-lag],
         )
         np.minimum(gap[..., :-lag], values[..., lag:], out=gap[..., :-lag])
-    return np.clip(depth / JOINT_HU, 0.0, 1.0)
+    return np.asarray(np.clip(depth / JOINT_HU, 0.0, 1.0))
 
 
 def _smooth_surface(rewards: FloatArray, directions: FloatArray, radius_mm: float) -> FloatArray:

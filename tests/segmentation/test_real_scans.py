@@ -20,9 +20,7 @@ def load(name: str) -> Volume:
     return Volume(voxels, Geometry(voxels.shape, image.affine[:, [2, 1, 0, 3]]))
 
 
-@pytest.mark.parametrize(
-    ("name", "side"), [("STS_044", Side.RIGHT), ("STS_020", Side.LEFT)]
-)
+@pytest.mark.parametrize(("name", "side"), [("STS_044", Side.RIGHT), ("STS_020", Side.LEFT)])
 def test_a_whole_hip_gives_one_femur_without_doubt(name: str, side: Side) -> None:
     volume = load(f"ibsi-sts/{name}_ct.nii.gz")
     (femur,) = segment_femora(volume).femora

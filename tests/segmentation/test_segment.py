@@ -93,7 +93,9 @@ def test_beside_a_femur_with_an_implant_the_other_is_kept() -> None:
 
 def test_metal_far_from_the_femur_is_no_reason_to_refuse_it() -> None:
     volume, _ = hip()
-    found = segment_femora(with_nail(volume, (-30.0, 40.0, -60.0)))
+    voxels = volume.voxels.copy()
+    voxels[10:14, -10:-4, 4:10] = 3071
+    found = segment_femora(volume.with_voxels(voxels))
     assert len(found.femora) == 1
     assert found.left_out == ()
 
@@ -106,19 +108,24 @@ def test_metal_where_no_femur_is_found_is_named() -> None:
         segment_femora(Volume(voxels, geometry))
 
 
+def between(volume: Volume, low_mm: float, high_mm: float) -> Volume:
+    d, h, w = volume.geometry.shape
+    low, high = (
+        int(np.clip(volume.geometry.to_index((0.0, 0.0, z_mm))[0], 0, d))
+        for z_mm in (low_mm, high_mm)
+    )
+    box = (slice(low, high), slice(0, h), slice(0, w))
+    return Volume(volume.voxels[box], volume.geometry.crop(box))
+
+
 def test_a_head_cut_by_the_scan_is_doubted() -> None:
     volume, _ = hip()
-    top = int(volume.geometry.to_index((0.0, 0.0, HEAD_MM[2] + 2.0))[0])
-    box = (slice(0, top), slice(None), slice(None))
-    cut = Volume(volume.voxels[box], volume.geometry.crop(box))
-    (femur,) = segment_femora(cut).femora
+    (femur,) = segment_femora(between(volume, -200.0, HEAD_MM[2] + 2.0)).femora
     assert any("the head is cut by the scan" in doubt for doubt in femur.doubts)
 
 
 def test_a_scan_that_ends_high_is_doubted() -> None:
-    volume, _ = hip()
-    low = int(volume.geometry.to_index((0.0, 0.0, HEAD_MM[2] - 60.0))[0])
-    box = (slice(low, None), slice(None), slice(None))
-    short = Volume(volume.voxels[box], volume.geometry.crop(box))
-    (femur,) = segment_femora(short).femora
-    assert any("the lesser trochanter may be missing" in doubt for doubt in femur.doubts)
+    found = segment_femora(between(pelvis(), HEAD_MM[2] - 60.0, 200.0))
+    assert len(found.femora) == 2
+    for femur in found.femora:
+        assert any("the lesser trochanter may be missing" in doubt for doubt in femur.doubts)
