@@ -20,12 +20,11 @@ def load(name: str) -> Volume:
     return Volume(voxels, Geometry(voxels.shape, image.affine[:, [2, 1, 0, 3]]))
 
 
-@pytest.mark.parametrize(("name", "side"), [("STS_044", Side.RIGHT), ("STS_020", Side.LEFT)])
-def test_a_whole_hip_gives_one_femur_without_doubt(name: str, side: Side) -> None:
-    volume = load(f"ibsi-sts/{name}_ct.nii.gz")
+def test_a_whole_hip_gives_one_femur_without_doubt() -> None:
+    volume = load("ibsi-sts/STS_044_ct.nii.gz")
     (femur,) = segment_femora(volume).femora
-    assert femur.mask.side is side
-    assert femur_side(femur.mask.voxels, volume.geometry) is side
+    assert femur.mask.side is Side.RIGHT
+    assert femur_side(femur.mask.voxels, volume.geometry) is Side.RIGHT
     assert 120 < femur.mask.voxels.sum() * volume.geometry.voxel_volume_mm3 / 1000 < 260
     assert femur.doubts == ()
 

@@ -10,9 +10,7 @@ CUBES = SimulationSettings(spacing_mm=(1.0, 1.0, 1.0))
 SLICES = SimulationSettings(spacing_mm=(3.0, 0.9, 0.9), psf_fwhm_mm=(3.0, 1.8, 1.8))
 
 
-@pytest.mark.parametrize(
-    ("settings", "person", "least"), [(CUBES, 1, 0.97), (SLICES, 1, 0.95), (SLICES, 2, 0.95)]
-)
+@pytest.mark.parametrize(("settings", "person", "least"), [(CUBES, 7, 0.97), (SLICES, 1, 0.95)])
 def test_the_mask_agrees_with_the_truth(
     settings: SimulationSettings, person: int, least: float
 ) -> None:
