@@ -315,13 +315,14 @@ def _finish(plan: _Plan, work: _Work, outcome: Outcome) -> Sample | Record:
 
 def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
     """Return what every predictor reads before and after, off the full-resolution volume."""
-    after = work.image.clone()
-    after[0] = torch.from_numpy(see_volume(volume, work.frame, plan.view))
-    images = torch.stack([work.image, after])
+    images: dict[View, Tensor] = {}
     readings = []
     for predictor in plan.predictors.predictors:
+        view = predictor.view
+        if view not in images:
+            images[view] = _before_and_after(plan, work, volume, view)
         with torch.no_grad():
-            estimates = predictor(images).double().tolist()
+            estimates = predictor(images[view]).double().tolist()
         for column, name in enumerate(predictor.attributes):
             response = predictor.skills[name].response
             before = estimates[0][column]
@@ -338,6 +339,16 @@ def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
                 )
             )
     return tuple(readings)
+
+
+def _before_and_after(plan: _Plan, work: _Work, volume: Volume, view: View) -> Tensor:
+    """Return the source and the candidate on a view, ``(2, 2, D, H, W)``."""
+    before = work.image
+    if view != plan.view:
+        before = as_tensor(see(work.source.volume, work.source.femur, work.frame, view))
+    after = before.clone()
+    after[0] = torch.from_numpy(see_volume(volume, work.frame, view))
+    return torch.stack([before, after])
 
 
 def _sample(
