@@ -144,19 +144,37 @@ def _export(predictor: TrainedPredictor, path: Path) -> bool:
         axis: torch.export.Dim(name, min=SMALLEST_SIZE)
         for axis, name in ((2, "depth"), (3, "height"), (4, "width"))
     }
-    try:
-        _export_with(predictor, path, batch | sizes)
-    except torch.onnx.OnnxExporterError:
-        # A network with a layer as wide as its flattened view, say: then at its own size only.
+    if _takes_another_size(predictor):
         try:
-            _export_with(predictor, path, batch)
-        except torch.onnx.OnnxExporterError as error:
-            reason = str(error).splitlines()[0]
-            raise PredictorError(
-                f"{predictor.name} cannot be exported to ONNX: {reason}"
-            ) from error
+            _export_with(predictor, path, batch | sizes)
+        except torch.onnx.OnnxExporterError:
+            pass  # What PyTorch takes is not always what its exporter can follow.
+        else:
+            return True
+    try:
+        _export_with(predictor, path, batch)
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error).splitlines()[0]
+        raise PredictorError(f"{predictor.name} cannot be exported to ONNX: {reason}") from error
+    return False
+
+
+def _takes_another_size(predictor: TrainedPredictor) -> bool:
+    """Return whether the module does; a layer as wide as the flattened view, say, does not.
+
+    The exporter itself cannot be asked: it gives such a graph free sizes that fail when run.
+    """
+    try:
+        with torch.no_grad():
+            predictor(torch.from_numpy(trial_images(_larger(predictor.view), 1)))
+    except RuntimeError:
         return False
     return True
+
+
+def _larger(view: View) -> View:
+    d, h, w = view.shape
+    return replace(view, shape=(d + LARGER_BY, h + LARGER_BY, w + LARGER_BY))
 
 
 def _export_with(
@@ -203,11 +221,10 @@ def _forget_the_exporter(model: onnx.ModelProto) -> None:
 
 def _parities(predictor: TrainedPredictor, path: Path, *, any_size: bool) -> Iterator[Parity]:
     twin = load_described(path, Hardware(threads=1))
-    d, h, w = predictor.view.shape
     for batch in PARITY_BATCHES:
         yield _parity(predictor, twin.score(trial_images(predictor.view, batch)), predictor.view)
     if any_size:
-        larger = replace(predictor.view, shape=(d + LARGER_BY, h + LARGER_BY, w + LARGER_BY))
+        larger = _larger(predictor.view)
         images = trial_images(larger, PARITY_BATCHES[1])
         yield _parity(predictor, twin.score(images), larger)
 

@@ -19,7 +19,8 @@ from qctkit.subject import ATTRIBUTES
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-ONLY_ERRORS = 3
+NOTHING_BUT_FATAL = 4
+"""Level of ONNX Runtime's own log: errors are raised, and said once."""
 
 SOFT_TISSUE_HU = 40.0
 """What is shown outside the femur where only the femur is to be seen: muscle, so that the rim is
@@ -98,7 +99,7 @@ class OnnxPredictor:
         fed = channels_of(images, self.description)
         pieces = np.split(fed, len(fed)) if self._one_by_one else [fed]
         answers = [self._run(piece) for piece in pieces]
-        raw: NDArray[np.float64] = np.concatenate(answers, dtype=np.float64)
+        raw = np.concatenate(answers, dtype=np.float64)
         if not np.isfinite(raw).all():
             raise PredictorError(f"{self._where}: the graph gave values that are not finite")
         try:
@@ -127,7 +128,8 @@ def channels_of(images: NDArray[np.float32], description: Description) -> NDArra
     """Return what the graph is fed, ``(N, C, D, H, W)``, of images (HU, femur share)."""
     hu, femur = images[:, 0], images[:, 1]
     if description.sees is Sees.FEMUR:
-        hu = SOFT_TISSUE_HU + femur * (hu - SOFT_TISSUE_HU)
+        muscle = np.float32(SOFT_TISSUE_HU)
+        hu = muscle + femur * (hu - muscle)
     made = {
         Channel.HU: lambda: hu,
         Channel.WINDOWED: lambda: description.view.window.apply(hu),
@@ -213,7 +215,7 @@ def usable_cores() -> int:
 
 def _session(model: onnx.ModelProto, device: str, threads: int, where: str) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = ONLY_ERRORS
+    options.log_severity_level = NOTHING_BUT_FATAL
     options.intra_op_num_threads = threads
     # Threads that spin while they wait slow a busy neighbour, and are slowed by it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
