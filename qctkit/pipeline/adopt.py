@@ -15,7 +15,7 @@ from qctkit.errors import PredictorError
 from qctkit.pipeline.predict import score_cohort
 from qctkit.pipeline.train import refuse_made_samples
 from qctkit.predictors.folds import FEWEST_SUBJECTS
-from qctkit.predictors.onnx_description import Description, Evidence
+from qctkit.predictors.onnx_description import NAME_PATTERN, Description, Evidence
 from qctkit.predictors.onnx_graph import model_bytes
 from qctkit.predictors.onnx_loading import load_onnx
 from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor
@@ -52,8 +52,8 @@ def adopt(
 
     It joins as a reader, never for the loop: an ONNX file has no gradient. Its line of readings on
     true values, by which it judges, is measured here on the whole cohort. Which subjects it was
-    trained on is not known, so the figures may flatter it, and say so. A flattered line asks for
-    more change and allows less error, so the reader then refuses too much rather than too little.
+    trained on is not known, and the record says so: on those its line is too steep and its error
+    too small.
 
     Raises:
         PredictorError: the model or the folder cannot be used, the name is taken, the cohort is
@@ -62,7 +62,7 @@ def adopt(
     refuse_made_samples(cohort)
     content = dict(read_description(folder))
     predictor = _only(load_onnx(source, Hardware(threads=1)), source)
-    name = name or predictor.name
+    name = _valid(predictor.name if name is None else name)
     entries = _others(content["predictors"], name, folder, overwrite=overwrite)
     if predictor.description.cohort_fingerprint == cohort.fingerprint:
         raise PredictorError(
@@ -85,6 +85,15 @@ def adopt(
     # Last: until then the folder is the set that it was.
     _write(folder / DESCRIPTION, (text + "\n").encode())
     return Adopted(description, left_out)
+
+
+def _valid(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise PredictorError(
+            f"--name {name!r} must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a "
+            "letter or digit"
+        )
+    return name
 
 
 def _only(predictors: Sequence[OnnxPredictor], source: Path) -> OnnxPredictor:

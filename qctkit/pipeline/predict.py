@@ -120,7 +120,10 @@ def score_cohort(
             images = _images(cohort, cohort.sample_ids[first : first + size], views, task)
             for predictor, read in zip(predictors, readings, strict=True):
                 read.append(predictor.score(images[predictor.description.view]))
-    return [np.concatenate(read) for read in readings]
+    return [
+        np.concatenate(read) if read else np.empty((0, len(predictor.attributes)))
+        for predictor, read in zip(predictors, readings, strict=True)
+    ]
 
 
 def _images(

@@ -5,6 +5,8 @@ JSON text as its value; docs/onnx.md lists them. A file that carries them can be
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -35,6 +37,13 @@ FACTORS: Mapping[str, Mapping[str, float]] = {
 is 0.45359237 kg. A probability of being male becomes a logit."""
 
 SMALLEST_PROBABILITY = 1e-6
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SIZES = (4, 512)
+"""Points of a view along one axis: fewer show no femur, more do not fit into memory."""
+
+SPACINGS_MM = (0.2, 20.0)
+COLUMNS = (0, 999)
 
 
 class Channel(StrEnum):
@@ -81,6 +90,8 @@ class Estimate:
         if self.unit not in FACTORS[self.attribute]:
             known = ", ".join(FACTORS[self.attribute])
             raise InputError(f"unit {self.unit!r} of {self.attribute} is not known; known: {known}")
+        if not COLUMNS[0] <= self.column <= COLUMNS[1]:
+            raise InputError(f"column {self.column} of {self.attribute} is not within {COLUMNS}")
 
     def in_own_unit(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the graph's values in years, kg or as a logit.
@@ -130,6 +141,21 @@ class Description:
     skills: Mapping[str, Skill] = field(default_factory=dict)
     evidence: Evidence = Evidence.NONE
 
+    def __post_init__(self) -> None:
+        if not NAME_PATTERN.fullmatch(self.name):
+            raise InputError(
+                f"name {self.name!r} must be 1 to 64 letters, digits, '.', '_' or '-', beginning "
+                "with a letter or digit: it names files"
+            )
+        if not all(SIZES[0] <= size <= SIZES[1] for size in self.view.shape):
+            raise InputError(f"the view's shape {self.view.shape} is not within {SIZES}")
+        if not SPACINGS_MM[0] <= self.view.spacing_mm <= SPACINGS_MM[1]:
+            raise InputError(
+                f"the view's spacing_mm {self.view.spacing_mm} is not within {SPACINGS_MM}"
+            )
+        if not self.estimates or not self.channels:
+            raise InputError("a predictor needs at least one attribute and one channel")
+
     @property
     def attributes(self) -> tuple[str, ...]:
         """Names of the attributes, in the order of ``estimates``."""
@@ -137,7 +163,7 @@ class Description:
 
     def record(self) -> Record:
         """Return everything as JSON values."""
-        return asdict(self) | {"view": view_record(self.view)}
+        return asdict(self)
 
     def metadata(self) -> dict[str, str]:
         """Return what an ONNX file's ``metadata_props`` hold."""
@@ -169,7 +195,7 @@ class Description:
                 cohort_fingerprint=str(record["cohort_fingerprint"]),
                 trained_with=dict(record["trained_with"]),
                 exported_with=dict(record["exported_with"]),
-                skills={name: Skill.from_record(one) for name, one in record["skills"].items()},
+                skills={name: _skill(one) for name, one in record["skills"].items()},
                 evidence=Evidence(record["evidence"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
@@ -201,9 +227,17 @@ class Description:
         return cls.from_record(record)
 
 
+def _skill(record: Record) -> Skill:
+    skill = Skill.from_record(record)
+    numbers = [*skill.figures.values(), *asdict(skill.response).values()]
+    if not all(math.isfinite(one) for one in numbers):
+        raise ValueError("a figure of its skill is no number")
+    return skill
+
+
 def view_record(view: View) -> Record:
     """Return a view as JSON values."""
-    return asdict(view) | {"shape": list(view.shape)}
+    return asdict(view)
 
 
 def view_of(record: Any) -> View:

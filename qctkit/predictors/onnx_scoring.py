@@ -26,6 +26,9 @@ SOFT_TISSUE_HU = 40.0
 """What is shown outside the femur where only the femur is to be seen: muscle, so that the rim is
 not an edge to air."""
 
+LEAST_ERROR = 1e-6
+"""An error below this would weigh without bound."""
+
 NORMAL_90 = 1.645
 """Half width of a normal distribution's central 90 %, in standard deviations."""
 
@@ -194,7 +197,7 @@ def _weight(skill: Skill | None) -> float:
         return 1.0
     if "accuracy" in skill.figures:
         return max(skill.figures["accuracy"] - 0.5, 0.01)
-    return float(skill.figures["rmse"] ** -2)
+    return float(max(skill.figures["rmse"], LEAST_ERROR) ** -2)
 
 
 def usable_cores() -> int:

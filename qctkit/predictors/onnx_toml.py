@@ -5,7 +5,6 @@ value that is not allowed, is refused with the file, the key, the value and what
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +13,17 @@ from typing import Any, TypeVar
 
 from qctkit.contracts import Role
 from qctkit.errors import InputError, PredictorError
-from qctkit.predictors.onnx_description import FACTORS, Channel, Description, Estimate, Sees
+from qctkit.predictors.onnx_description import (
+    COLUMNS,
+    FACTORS,
+    NAME_PATTERN,
+    SIZES,
+    SPACINGS_MM,
+    Channel,
+    Description,
+    Estimate,
+    Sees,
+)
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import View
 from qctkit.window import DEFAULT_WINDOW, Window
@@ -27,13 +36,7 @@ ATTRIBUTE_KEYS = ("name", "unit", "column")
 VIEW_KEYS = ("shape", "spacing_mm", "channels", "sees", "window_hu")
 GRAPH_KEYS = ("input", "output")
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SIZES = (4, 512)
-"""Points of a view along one axis: fewer show no femur, more do not fit into memory."""
-
-SPACINGS_MM = (0.2, 20.0)
 WINDOWS_HU = (-32768.0, 32767.0)
-COLUMNS = (0, 999)
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qctkit.store.reader import CohortFile
+from qctkit.store.writer import CohortWriter
 from tests.predictors.third_party import TOML, hand_over, mean_density_model
 
 # Their view is not ours: predictors of one set may look at different grids.
@@ -185,6 +186,23 @@ def test_a_predictor_of_this_very_cohort_is_not_adopted_as_a_judge_of_it(
         "adopt", onnx / "reader-network.onnx", real, "--predictors", ours, "--name", "again"
     )
     assert "trained on this very cohort" in message
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", " "])
+def test_a_reader_cannot_be_named_out_of_its_folder(
+    refused: Callable[..., str], real: Path, theirs: Path, ours: Path, name: str
+) -> None:
+    message = refused("adopt", theirs, real, "--predictors", ours, "--name", name)
+    assert "--name" in message
+
+
+def test_a_cohort_of_no_samples_has_no_estimates(
+    qctkit: Callable[..., Any], real: Path, theirs: Path, tmp_path: Path
+) -> None:
+    with CohortWriter(tmp_path / "none.h5", {}, window=CohortFile(real).window):
+        pass
+    ended = qctkit("predict", tmp_path / "none.h5", "--predictors", theirs, "--json")
+    assert (ended.code, json.loads(ended.out)) == (0, [])
 
 
 def test_a_folder_of_several_predictors_is_not_adopted_at_once(

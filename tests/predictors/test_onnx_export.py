@@ -1,6 +1,8 @@
 """The ONNX twin reads as PyTorch does, describes itself, and is the same every time."""
 
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.skill import Response, Skill
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.view import View
+from qctkit.window import DEFAULT_WINDOW
 
 TRAINING = {"cohort_fingerprint": "f" * 64, "versions": {"qctkit": "0.1.0"}}
 SKILL = Skill(29, {"rmse": 6.0}, Response(0.6, 20.0, 5.0), 0.4)
@@ -122,6 +125,14 @@ def test_a_description_is_the_same_after_a_round_trip(
     assert description.evidence is Evidence.HELD_OUT
 
 
+def test_the_page_lists_every_key_of_the_metadata(
+    exported: tuple[TrainedPredictor, Path, ExportCheck],
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(qctkit\.\w+)`", page))
+    assert listed == set(load_described(exported[1], ONE_THREAD).description.metadata())
+
+
 class _Flat(nn.Module):
     """A network as wide as its view."""
 
@@ -191,9 +202,20 @@ def test_a_changed_format_is_refused(
         load_described(tmp_path / "later.onnx", ONE_THREAD)
 
 
+SPOILT_SKILL = json.dumps(
+    {"age_years": {**SKILL.record(), "figures": {"rmse": "small"}}, "sex": SKILL.record()}
+)
+SPOILT_VIEW = json.dumps(
+    {"shape": [10**6] * 3, "spacing_mm": 3.0, "window": asdict(DEFAULT_WINDOW)}
+)
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("role", '"boss"'), ("estimates", "{"), ("view", "{}"), ("skills", "[1]"),
-                       ("estimates", '[{"attribute": "height", "unit": "cm", "column": 0}]')],
+                       ("estimates", '[{"attribute": "height", "unit": "cm", "column": 0}]'),
+                       ("estimates", '[{"attribute": "sex", "unit": "logit", "column": -1}]'),
+                       ("estimates", "[]"), ("name", '"../../x"'), ("skills", SPOILT_SKILL),
+                       ("view", SPOILT_VIEW)],
 )  # fmt: skip
 def test_a_damaged_description_is_a_predictor_error(
     exported: tuple[TrainedPredictor, Path, ExportCheck], tmp_path: Path, key: str, value: str

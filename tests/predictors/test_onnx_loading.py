@@ -1,5 +1,6 @@
 """Models from elsewhere: what is taken, what is refused, and in which words."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +269,19 @@ def test_a_file_without_a_description_says_what_to_do(tmp_path: Path) -> None:
     message = _refusal(tmp_path / "model.onnx")
     assert "does not describe itself" in message
     assert "TOML" in message
+
+
+def test_the_description_on_the_page_is_taken(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    model = mean_density_model(shape=(36, 28, 36))
+    model.graph.input[0].name = "image"
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [{"scan": "image", "answer": "estimates"}.get(one, one) for one in names]
+    model.graph.output[0].name = "estimates"
+    (found,) = load_onnx(hand_over(tmp_path, model, toml), ONE_THREAD)
+    assert found.attributes == ("age_years", "sex")
 
 
 def test_a_folder_with_two_descriptions_or_none_is_refused(tmp_path: Path) -> None:
