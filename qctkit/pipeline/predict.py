@@ -18,7 +18,9 @@ from qctkit.store.reader import CohortFile
 from qctkit.subject import AGE, SEX, WEIGHT
 from qctkit.view import View, see
 
-LARGEST_BATCH = 32
+LARGEST_BATCH = 8
+"""Beyond this ONNX Runtime gets no faster on the built-in predictors (benchmarks/score.py)."""
+
 BATCH_POINTS = 4_000_000
 """Points of all views in one batch, which bounds memory whatever a predictor's view."""
 
