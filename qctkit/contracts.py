@@ -56,12 +56,14 @@ class FoundScan:
         patient: what the files say to tell patients apart, empty where they do not. It groups
             scans, or is hashed with the user's key, and is never shown or stored.
         notes: what the user should know of how it was found, such as what was skipped.
+        place: where the user finds it, for messages; not the reader's to say.
     """
 
     description: str
     load: Callable[[], Scan | Sample] = field(repr=False)
     patient: str = field(default="", repr=False)
     notes: tuple[str, ...] = ()
+    place: str = ""
 
 
 class Reader(Protocol):

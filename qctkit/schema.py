@@ -11,14 +11,21 @@
     /refused                   JSON texts, one a refused candidate (made cohorts only)
     /samples/<sample_id>/      attributes: sample_id, subject_id, sex, age_years, weight_kg
                                (absent when missing), <attribute>_origin, affine, spacing_mm,
-                               unit, calibration_* (absent when uncalibrated), side, mask_origin,
-                               sha256
+                               unit, scale, calibration_* (see below), side, mask_origin, sha256
         volume                 (D, H, W) int16 or float32, in the unit
         mask                   (D, H, W) uint8, 1 in the femur
         provenance, truth      JSON text
         region                 (D, H, W) uint8, 1 where the recipe may change (made samples only)
         synthesis              JSON text (made samples only)
         parameters/<name>      the edit's parameters, float32 (made samples only)
+
+``scale`` says in words what voxels mean: "HU (uncalibrated)", "HU (calibrated: 0.8003 HU + 8.12
+mg/cm3 K2HPO4, ...)", "HU (approximately calibrated: ...)" or "mg/cm3 HA". Voxels in HU stay HU: a
+calibration is the line beside them, density = slope * HU + intercept. An uncalibrated sample has no
+``calibration_*``; a calibrated one has slope_mg_cm3_per_hu, intercept_mg_cm3, material (K2HPO4 or
+HA), origin and is_approximate, and where they are known phantom, rods (their number),
+residual_mg_cm3 (root mean square), r, tube_voltage_kvp, and converted_by (BMD_K2HPO4 / BMD_HA that
+took the line over from the other material) with converted_by_uncertainty.
 
 ``affine`` maps the voxel index (d, h, w, 1) to RAS mm. ``sha256`` covers, in this order, the bytes
 of volume, mask and region (C order, little-endian), of the JSON texts, of the parameters by name,

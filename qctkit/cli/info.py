@@ -1,6 +1,7 @@
 """``qctkit info``."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def command(cohort: Path, as_json: bool) -> None:
         return
     click.echo(f"{cohort}: {len(found['samples'])} samples, {found['refused']} refused candidates")
     click.echo(f"made by qctkit {found['run'].get('command')}; window {found['window_hu']} HU")
+    for scale, count in Counter(row["scale"] for row in found["samples"]).most_common():
+        click.echo(f"{count} samples in {scale}")
     click.echo("sample                   sex  age_years  weight_kg  side   shape          mask")
     for row in found["samples"]:
         click.echo(_line(row))
@@ -38,7 +41,6 @@ def _line(row: dict[str, Any]) -> str:
     return (
         f"{row['sample_id']:<24} {row['sex'] or '-':<4} {_number(row['age_years']):<10} "
         f"{_number(row['weight_kg']):<10} {row['side']:<6} {shape:<14} {row['mask']}"
-        f"{', calibrated' if row['calibrated'] else ''}"
     )
 
 

@@ -22,6 +22,12 @@ device_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(1), show_default="physical cores", help="Threads on the CPU."
 )
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with an interrupted run of this output."
+)
+workers_option = click.option(
+    "-j", "--workers", type=click.IntRange(1), help="Processes. Default: one a core, at most 4."
+)
 
 
 def output_option(what: str, default: str | None = None) -> Callable[[Any], Any]:

@@ -315,14 +315,12 @@ def _finish(plan: _Plan, work: _Work, outcome: Outcome) -> Sample | Record:
 
 def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
     """Return what every predictor reads before and after, off the full-resolution volume."""
-    images: dict[View, Tensor] = {}
+    views = {one.view for one in plan.predictors.predictors}
+    images = {view: _before_and_after(work, volume, view) for view in views}
     readings = []
     for predictor in plan.predictors.predictors:
-        view = predictor.view
-        if view not in images:
-            images[view] = _before_and_after(plan, work, volume, view)
         with torch.no_grad():
-            estimates = predictor(images[view]).double().tolist()
+            estimates = predictor(images[predictor.view]).double().tolist()
         for column, name in enumerate(predictor.attributes):
             response = predictor.skills[name].response
             before = estimates[0][column]
@@ -341,11 +339,9 @@ def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
     return tuple(readings)
 
 
-def _before_and_after(plan: _Plan, work: _Work, volume: Volume, view: View) -> Tensor:
-    """Return the source and the candidate on a view, ``(2, 2, D, H, W)``."""
-    before = work.image
-    if view != plan.view:
-        before = as_tensor(see(work.source.volume, work.source.femur, work.frame, view))
+def _before_and_after(work: _Work, volume: Volume, view: View) -> Tensor:
+    """Return the source and the candidate as a view shows them, ``(2, 2, D, H, W)``."""
+    before = as_tensor(see(work.source.volume, work.source.femur, work.frame, view))
     after = before.clone()
     after[0] = torch.from_numpy(see_volume(volume, work.frame, view))
     return torch.stack([before, after])

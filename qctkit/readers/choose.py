@@ -1,6 +1,6 @@
 """From a path to the scans that lie there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +21,14 @@ def find_scans(path: Path, readers: Sequence[Reader]) -> tuple[FoundScan, ...]:
     if not path.exists():
         raise ScanError(f"{path}: there is no such file or folder; check the path")
     claiming = [reader for reader in readers if reader.claims(path)]
-    if claiming or path.is_file():
+    if path.is_file():
         return _found(path, str(path), claiming, readers)
     files = sorted(file for file in path.rglob("*") if file.is_file())
+    if claiming:
+        others = [one for one in readers if one not in claiming]
+        left = sum(any(one.claims(file) for one in others) for file in files)
+        note = f"{left} files of other formats beside it were left alone; give them as sources"
+        return _found(path, str(path), claiming, readers, (note,) if left else ())
     if not files:
         raise ScanError(f"{path}: the folder is empty; give the folder that holds the scan's files")
     claims = {file: [one for one in readers if one.claims(file)] for file in files}
@@ -57,22 +62,38 @@ def find_one(path: Path, readers: Sequence[Reader], number: int | None = None) -
     return scans[0]
 
 
+def load_one(path: Path, readers: Sequence[Reader], number: int | None = None) -> Scan | Sample:
+    """Find and load the one scan at the path, or the one of a number.
+
+    Raises:
+        ScanError: as ``find_one``, or the scan cannot be read.
+    """
+    return find_one(path, readers, number).load()
+
+
 @dataclass(frozen=True)
 class _Located:
-    """Loads a scan; a refusal says where the scan is."""
+    """Loads a scan; a refusal says where the scan is, and the scan carries what was noted."""
 
     where: str
-    load: Callable[[], Scan | Sample]
+    found: FoundScan
 
     def __call__(self) -> Scan | Sample:
         try:
-            return self.load()
+            loaded = self.found.load()
         except InputError as error:
             raise ScanError(f"{self.where}: {error}") from error
+        if isinstance(loaded, Sample):
+            return loaded
+        return replace(loaded, notes=(*self.found.notes, *loaded.notes))
 
 
 def _found(
-    path: Path, where: str, claiming: Sequence[Reader], readers: Sequence[Reader]
+    path: Path,
+    where: str,
+    claiming: Sequence[Reader],
+    readers: Sequence[Reader],
+    notes: tuple[str, ...] = (),
 ) -> tuple[FoundScan, ...]:
     if not claiming:
         raise _unknown(where, readers)
@@ -80,10 +101,12 @@ def _found(
         names = ", ".join(reader.name for reader in claiming)
         raise ScanError(f"{where}: several readers claim this ({names}); switch one of them off")
     try:
-        scans = claiming[0].find(path)
+        scans = list(claiming[0].find(path))
     except InputError as error:
         raise ScanError(f"{where}: {error}") from error
-    return tuple(replace(one, load=_Located(where, one.load)) for one in scans)
+    if notes and scans:
+        scans[0] = replace(scans[0], notes=(*scans[0].notes, *notes))
+    return tuple(replace(one, load=_Located(where, one), place=where) for one in scans)
 
 
 def _unknown(where: str, readers: Sequence[Reader]) -> ScanError:

@@ -16,6 +16,7 @@ from qctkit.errors import ScanError
 
 MAGIC = b"DICM"
 MAGIC_OFFSET = 128
+FIRST_GROUP = b"\x08\x00"
 LARGEST_MEMBER_BYTES = 2**31
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
@@ -104,7 +105,16 @@ def _damaged_archive() -> ScanError:
 
 
 def _is_dicom(stream: IO[bytes]) -> bool:
-    """Whether the file has the preamble of DICOM PS3.10; the stream is left at its start."""
+    """Whether a file has the preamble of DICOM PS3.10, or begins as older files without one do.
+
+    The stream is left at its start.
+    """
     start = stream.read(MAGIC_OFFSET + len(MAGIC))
     stream.seek(0)
-    return start[MAGIC_OFFSET:] == MAGIC
+    if start[MAGIC_OFFSET:] == MAGIC:
+        return True
+    # Without a preamble a file begins with a short element of group 0008, little endian: its tag,
+    # then two letters for its type, or four bytes for its length.
+    typed = start[4:6].isalpha() and start[4:6].isupper()
+    short = start[4:5] != b"\0" and start[5:8] == b"\0\0\0"
+    return start[:2] == FIRST_GROUP and start[3:4] == b"\0" and (typed or short)

@@ -22,6 +22,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     LegacyConvertedEnhancedCTImageStorage,
     MediaStorageDirectoryStorage,
 )
@@ -68,6 +70,7 @@ FRAME_GROUPS = {
     "PixelMeasuresSequence": ("PixelSpacing",),
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "CTXRayDetailsSequence": ("KVP",),
+    "UnassignedSharedConvertedAttributesSequence": ("KVP",),
 }
 """Where the functional groups of an enhanced CT keep a frame's values (DICOM PS3.3, A.38.1.4)."""
 LIBRARY_LOGGER = "pydicom"
@@ -170,12 +173,18 @@ def read_dataset(stream: IO[bytes], tags: list[str]) -> Dataset:
     """
     try:
         with quiet(LIBRARY_LOGGER):
-            return pydicom.dcmread(
-                stream, stop_before_pixels="PixelData" not in tags, specific_tags=tags
+            # Forced, since files from before 1995 have no preamble; what they are was checked.
+            dataset = pydicom.dcmread(
+                stream, stop_before_pixels="PixelData" not in tags, specific_tags=tags, force=True
             )
     except DAMAGED:
         # The cause may quote header values.
         raise ScanError("the file is truncated or damaged") from None
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, _ = dataset.original_encoding
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
 
 
 def kind_of(dataset: Dataset) -> Kind:

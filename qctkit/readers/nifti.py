@@ -68,6 +68,26 @@ def read_mask(path: Path, geometry: Geometry) -> Mask:
     Raises:
         ScanError: the file is damaged, lies on another grid, is empty or holds several labels.
     """
+    voxels = _on_grid(path, geometry)
+    _check_one_label(voxels)
+    return np.ascontiguousarray(voxels != 0)
+
+
+def read_labels(path: Path, geometry: Geometry) -> NDArray[np.int16]:
+    """Return labels ``(D, H, W)``, 0 outside, from a NIfTI file on the given grid.
+
+    Raises:
+        ScanError: the file is damaged, lies on another grid, or holds a value that is no label.
+    """
+    voxels = _on_grid(path, geometry)
+    labels = voxels.astype(np.int16)
+    if not np.array_equal(labels, voxels):
+        raise ScanError("labels are whole numbers from 0; this file holds other values")
+    return np.ascontiguousarray(labels)
+
+
+def _on_grid(path: Path, geometry: Geometry) -> NDArray[np.generic]:
+    """Return the voxels of a mask that lies on a scan's grid."""
     if not path.is_file():
         raise ScanError("there is no such mask file; check the path")
     image = _load(path)
@@ -78,8 +98,7 @@ def read_mask(path: Path, geometry: Geometry) -> Mask:
             f"the mask must lie on the grid of its scan; the mask has {_in_words(grid)}, "
             f"the scan {_in_words(geometry)}; resample the mask to the scan (nearest neighbour)"
         )
-    _check_one_label(voxels)
-    return np.ascontiguousarray(voxels != 0)
+    return voxels
 
 
 def _load(path: Path) -> Any:

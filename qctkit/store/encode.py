@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import fields
 from typing import Any
 
 import h5py
@@ -64,6 +65,21 @@ def read_subject(group: h5py.Group) -> Subject:
     )
 
 
+def read_calibration(group: h5py.Group) -> Calibration | None:
+    """Return the calibration of a sample without touching its voxels, None where it has none."""
+    if "calibration_material" not in group.attrs:
+        return None
+    names = [field.name for field in fields(Calibration)]
+    stored = {name: group.attrs.get(f"calibration_{name}") for name in names}
+    # h5py gives NumPy's numbers; a calibration holds Python's, so that it prints alike.
+    known: dict[str, Any] = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in stored.items()
+        if value is not None
+    }
+    return Calibration(**{**known, "material": Material(known["material"])})
+
+
 def checksum(group: h5py.Group) -> str:
     """Return the SHA-256 of everything a sample's group holds, as ``schema`` defines it."""
     digest = hashlib.sha256()
@@ -120,27 +136,23 @@ def _write_volume(group: h5py.Group, volume: Volume) -> None:
     group.attrs["affine"] = volume.geometry.affine
     group.attrs["spacing_mm"] = volume.spacing_mm
     group.attrs["unit"] = str(volume.unit)
+    group.attrs["scale"] = volume.scale_in_words
     if volume.calibration is not None:
-        line = volume.calibration
-        group.attrs["calibration_slope_mg_cm3_per_hu"] = line.slope_mg_cm3_per_hu
-        group.attrs["calibration_intercept_mg_cm3"] = line.intercept_mg_cm3
-        group.attrs["calibration_material"] = str(line.material)
-        group.attrs["calibration_origin"] = line.origin
+        _write_calibration(group, volume.calibration)
+
+
+def _write_calibration(group: h5py.Group, calibration: Calibration) -> None:
+    for field in fields(Calibration):
+        value = getattr(calibration, field.name)
+        if value is not None:
+            stored = str(value) if isinstance(value, str) else value
+            group.attrs[f"calibration_{field.name}"] = stored
 
 
 def _read_volume(group: h5py.Group) -> Volume:
-    attributes = group.attrs
-    calibration = None
-    if "calibration_material" in attributes:
-        calibration = Calibration(
-            float(attributes["calibration_slope_mg_cm3_per_hu"]),
-            float(attributes["calibration_intercept_mg_cm3"]),
-            Material(attributes["calibration_material"]),
-            str(attributes["calibration_origin"]),
-        )
     voxels = group[schema.VOLUME][()]
-    geometry = Geometry(voxels.shape, attributes["affine"])
-    return Volume(voxels, geometry, Unit(attributes["unit"]), calibration)
+    geometry = Geometry(voxels.shape, group.attrs["affine"])
+    return Volume(voxels, geometry, Unit(group.attrs["unit"]), read_calibration(group))
 
 
 def _write_synthesis(group: h5py.Group, synthesis: Synthesis) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import h5py
 
 from qctkit import schema
+from qctkit.calibration import Calibration, scale_in_words
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, InputError
-from qctkit.store.encode import checksum, read_json, read_sample, read_subject
+from qctkit.store.encode import checksum, read_calibration, read_json, read_sample, read_subject
 from qctkit.subject import Subject
+from qctkit.units import Unit
 from qctkit.window import Window
 
 _DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, MemoryError)
@@ -57,8 +59,14 @@ class CohortFile:
             )
         return self._subjects[sample_id]
 
+    def calibration(self, sample_id: str) -> Calibration | None:
+        """Return the calibration of a sample, None where it has none; touches no voxels."""
+        self.subject(sample_id)
+        with self._open() as file:
+            return read_calibration(file[schema.SAMPLES][sample_id])
+
     def summary(self, sample_id: str) -> Record:
-        """Return shape, spacing, unit, side and mask origin of a sample; touches no voxels."""
+        """Return shape, spacing, scale, side and mask origin of a sample; touches no voxels."""
         self.subject(sample_id)
         with self._open() as file:
             group = file[schema.SAMPLES][sample_id]
@@ -66,6 +74,7 @@ class CohortFile:
                 "shape": [int(n) for n in group[schema.VOLUME].shape],
                 "spacing_mm": [float(one) for one in group.attrs["spacing_mm"]],
                 "unit": str(group.attrs["unit"]),
+                "scale": scale_in_words(Unit(group.attrs["unit"]), read_calibration(group)),
                 "calibrated": "calibration_material" in group.attrs,
                 "side": str(group.attrs["side"]),
                 "mask": str(group.attrs["mask_origin"]),

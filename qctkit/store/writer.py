@@ -40,6 +40,8 @@ class CohortWriter:
         window: the window stored with the cohort.
         overwrite: replace an existing output, and forget the parts of an interrupted run.
         keep_parts: leave the parts of an interrupted run for a later resume.
+        inputs: digest of what the run was given that ``run`` must not hold, such as paths; a
+            resumed run must have the same.
 
     Raises:
         OutputExistsError: the output, or an interrupted run of it, is there already.
@@ -54,14 +56,15 @@ class CohortWriter:
         overwrite: bool = False,
         keep_parts: bool = False,
         resume: bool = False,
+        inputs: str = "",
     ) -> None:
         self.path = path
+        self._inputs = inputs
         self._run = run
         self._window = window
         self._keep_parts = keep_parts
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
-        self._ids: set[str] = set()
         if self._parts.exists() and not resume:
             shutil.rmtree(self._parts)
         self._parts.mkdir(parents=True, exist_ok=True)
@@ -78,9 +81,13 @@ class CohortWriter:
     ) -> None:
         if error_type is None:
             self._assemble()
-            shutil.rmtree(self._parts)
+            self.discard()
         elif not self._keep_parts:
-            shutil.rmtree(self._parts)
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the parts."""
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     @property
     def parts(self) -> Path:
@@ -89,24 +96,22 @@ class CohortWriter:
 
     def done(self, position: int) -> bool:
         """Whether the part at a position of the run is on disk."""
-        return self._part(position).exists()
+        return self.part(position).exists()
 
-    def add(self, position: int, sample: Sample) -> None:
-        """Store a sample as the part at a position of the run.
+    def add(self, position: int, *samples: Sample) -> None:
+        """Store samples as the part at a position of the run.
 
-        Raises:
-            CohortFileError: a sample of this id was added before.
+        Any process may do so: parts are files of their own, and ids are checked at the end.
         """
-        if sample.sample_id in self._ids:
-            raise CohortFileError(f"sample {sample.sample_id} is given twice; ids must be unique")
-        self._ids.add(sample.sample_id)
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            write_sample(file.create_group(f"{schema.SAMPLES}/{sample.sample_id}"), sample)
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
+            groups = file.create_group(schema.SAMPLES)
+            for sample in samples:
+                write_sample(groups.create_group(sample.sample_id), sample)
             self._finish(file)
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
             _write_texts(file, schema.REFUSED, [to_json(record)])
             self._finish(file)
 
@@ -122,11 +127,12 @@ class CohortWriter:
     def _begin_or_resume(self) -> None:
         """Keep the run beside its parts, so that only the same run can go on with them."""
         begun = self._parts / RUN_RECORD
-        text = to_json(self._run)
+        now = {**self._run, "inputs": self._inputs}
+        text = to_json(now)
         if begun.exists() and begun.read_text(encoding="utf-8") != text:
             before = json.loads(begun.read_text(encoding="utf-8"))
             changed = sorted(
-                key for key in before.keys() | self._run if before.get(key) != self._run.get(key)
+                key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
             )
             raise OutputExistsError(
                 f"{self._parts} holds a run with other options ({', '.join(changed)} differ); "
@@ -135,7 +141,8 @@ class CohortWriter:
         with _Replacing(begun) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def _part(self, position: int) -> Path:
+    def part(self, position: int) -> Path:
+        """Return where the part at a position of the run is, itself a cohort file."""
         return self._parts / f"{position:0{PART_DIGITS}d}.h5"
 
     def _part_files(self) -> list[Path]:
@@ -149,6 +156,10 @@ class CohortWriter:
             for part_path in self._part_files():
                 with h5py.File(part_path, "r") as part:
                     for sample_id, group in part.get(schema.SAMPLES, {}).items():
+                        if sample_id in samples:
+                            raise CohortFileError(
+                                f"sample {sample_id} is given twice; ids must be unique"
+                            )
                         part.copy(group, samples, name=sample_id)
                         order.append(sample_id)
                     if schema.REFUSED in part:

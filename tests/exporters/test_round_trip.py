@@ -34,7 +34,7 @@ def export(volume: Volume, folder: Path) -> Path:
 
 
 def read(path: Path) -> Volume:
-    return NiftiReader().read(path)[0].volume
+    return NiftiReader().find(path)[0].load().volume
 
 
 def check_round_trip(volume: Volume) -> None:

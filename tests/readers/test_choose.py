@@ -59,6 +59,20 @@ def test_files_of_a_folder_are_found_one_by_one(fake: Path):
     assert [hu(one) for one in find_scans(fake.parent, [*BUILT_IN, FakeReader()])] == [8, 9, 7]
 
 
+def test_files_beside_a_folders_scans_are_noted(fake: Path):
+    class Owner(FakeReader):
+        def claims(self, path: Path) -> bool:
+            return path.is_dir()
+
+        def find(self, path: Path) -> list[FoundScan]:
+            return super().find(path / "scan.fake")
+
+    (found,) = find_scans(fake.parent, [Owner("owner"), FakeReader()])
+    scan = found.load()
+    assert isinstance(scan, Scan)
+    assert scan.notes[0].startswith("1 files of other formats beside it were left alone")
+
+
 def test_a_found_scan_can_be_sent_to_another_process(fake: Path):
     (found,) = find_scans(fake, [FakeReader()])
     assert hu(pickle.loads(pickle.dumps(found))) == 7

@@ -3,9 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     XRayRadiationDoseSRStorage,
 )
@@ -194,6 +197,18 @@ def test_voxels_scaled_to_density_are_refused(write_series: Write):
 def test_attributes_are_read(write_series: Write):
     (scan,) = read_dicom(write_series(PatientSex="F", PatientAge="069Y", PatientWeight="62.5"))
     assert (scan.sex, scan.age_years, scan.weight_kg) == (Sex.F, 69.0, 62.5)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_files_without_a_preamble_are_read(write_series: Write, tmp_path: Path, syntax: str):
+    whole = write_series()
+    (tmp_path / "bare").mkdir()
+    for file in whole.iterdir():
+        dataset = pydicom.dcmread(file)
+        del dataset.file_meta, dataset.preamble
+        is_implicit = syntax == ImplicitVRLittleEndian
+        dataset.save_as(tmp_path / "bare" / file.name, implicit_vr=is_implicit, little_endian=True)
+    assert np.array_equal(volume(tmp_path / "bare").voxels, volume(whole).voxels)
 
 
 def test_absent_attributes_are_missing(write_series: Write):

@@ -8,7 +8,7 @@ import pytest
 from qctkit.errors import ScanError
 from qctkit.geometry import Geometry
 from qctkit.readers.choose import find_scans
-from qctkit.readers.nifti import NiftiReader, read_mask
+from qctkit.readers.nifti import NiftiReader, read_labels, read_mask
 from qctkit.units import Unit
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.7, 0, 20], [0, 0, 2.5, -30], [0, 0, 0, 1.0]])
@@ -195,3 +195,22 @@ def test_mask_without_exactly_one_label_is_refused(tmp_path: Path, voxels, words
 def test_missing_mask_is_refused(tmp_path: Path):
     with pytest.raises(ScanError, match="there is no such mask file"):
         read_mask(tmp_path / "mask.nii", GRID)
+
+
+def test_labels_are_whole_numbers_on_the_grid_of_the_scan(tmp_path: Path):
+    path = write(tmp_path / "rods.nii.gz", np.asarray(VOXELS % 4, dtype=np.float32))
+    labels = read_labels(path, GRID)
+    assert labels.dtype == np.int16
+    assert np.array_equal(labels, (VOXELS % 4).transpose(2, 1, 0))
+
+
+def test_values_between_labels_are_refused(tmp_path: Path):
+    path = write(tmp_path / "rods.nii", np.asarray((VOXELS > 5) * 0.5, dtype=np.float32))
+    with pytest.raises(ScanError, match="labels are whole numbers"):
+        read_labels(path, GRID)
+
+
+def test_labels_on_another_grid_are_refused(tmp_path: Path):
+    path = write(tmp_path / "rods.nii", (VOXELS % 4).astype(np.uint8), AFFINE + np.eye(4) * 0.1)
+    with pytest.raises(ScanError, match="must lie on the grid"):
+        read_labels(path, GRID)

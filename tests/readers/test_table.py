@@ -128,7 +128,7 @@ def test_wrong_value_is_named_with_line_and_column(table, cells: str, column: st
 
 def test_duplicate_id_names_both_lines(table):
     message = refusal(table(HEADER + "A,scans/a.nii,,,,\nB,scans/b.nii,,,,\nA,scans/b.nii,,,,\n"))
-    assert message.startswith(", line 4, column 'subject_id': 'A' is already on line 2")
+    assert message.startswith(", line 4, column 'subject_id': the same as on line 2")
 
 
 @pytest.mark.parametrize("cells", ["A,scans/a.nii,F", "A,scans/a.nii,F,69,62,5,"])
