@@ -1,9 +1,10 @@
 """The ONNX twin of a trained predictor, for frozen scoring anywhere."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,6 +33,7 @@ from qctkit.view import View
 
 OPSET = 20
 OWN_UNITS = {SEX.name: "logit", AGE.name: "years", WEIGHT.name: "kg"}
+TALKATIVE = ("torch.onnx", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime")
 
 PARITY_BATCHES = (1, 3, 8)
@@ -154,8 +156,9 @@ def _export(predictor: TrainedPredictor, path: Path) -> bool:
     try:
         _export_with(predictor, path, batch)
     except torch.onnx.OnnxExporterError as error:
-        reason = str(error).splitlines()[0]
-        raise PredictorError(f"{predictor.name} cannot be exported to ONNX: {reason}") from error
+        raise PredictorError(
+            f"{predictor.name} cannot be exported to ONNX: {_first_cause(error)}"
+        ) from error
     return False
 
 
@@ -195,15 +198,23 @@ def _export_with(
         )
 
 
+def _first_cause(error: BaseException) -> str:
+    """Return the first line of what went wrong deepest down: the exporter wraps it in advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # The exporter tells of every optional package that is not there; none of it is ours to say.
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    # The exporter tells of every optional package that is not there, and prints the whole graph
+    # where it fails; none of it is ours to say.
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -42,10 +42,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise PredictorError(f"{path} is not an ONNX file, or is damaged") from error
     _refuse_foreign_operators(model, path)
     _take_in_external_data(model, path)
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise PredictorError(f"{path} is no valid ONNX model: {_first_line(error)}") from error
+    _check_standard(model, str(path))
     return model
 
 
@@ -55,12 +52,16 @@ def metadata_of(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def model_bytes(model: onnx.ModelProto, description: Description) -> bytes:
-    """Return a model with its description as the bytes of one file, the same every time."""
+    """Return a model with its description as the bytes of one file, the same every time.
+
+    Raises:
+        PredictorError: the model is not valid.
+    """
     others = {
         name: value for name, value in metadata_of(model).items() if not name.startswith(PREFIX)
     }
     onnx.helper.set_model_props(model, others | description.metadata())
-    onnx.checker.check_model(model, full_check=True)
+    _check_standard(model, description.name)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
@@ -99,6 +100,13 @@ def check_graph(model: onnx.ModelProto, description: Description, where: str) ->
     _check_input(shape, description, where)
     _check_output(_shape(outputs[description.output_name], where), description, where)
     return shape[0] == FIXED_BATCH
+
+
+def _check_standard(model: onnx.ModelProto, where: str) -> None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise PredictorError(f"{where} is no valid ONNX model: {_first_line(error)}") from error
 
 
 def _check_input(shape: list[int | None], description: Description, where: str) -> None:
