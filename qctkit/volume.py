@@ -81,6 +81,8 @@ def compact(voxels: NDArray[np.generic]) -> Voxels:
                 f"{int((~finite).sum())} voxels are NaN or infinite, the first at (d, h, w) = "
                 f"{index}; replace them by a HU value before using the scan"
             )
+    if voxels.dtype == np.int16:
+        return np.array(voxels, dtype=np.int16)
     low, high = INT16_RANGE
     if voxels.min() >= low and voxels.max() <= high:
         whole = voxels.astype(np.int16)

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qctkit.calibration import Calibration
-from qctkit.errors import ScanError
+from qctkit.errors import InputError, ScanError
 from qctkit.geometry import Geometry
 from qctkit.phantoms.choice import CalibrationChoice
 from qctkit.phantoms.rods import RodReading, read_rods
-from qctkit.readers.nifti import read_labels
+from qctkit.readers.masks import read_labels
 from qctkit.units import Material
 from qctkit.volume import Volume
 
@@ -29,7 +29,7 @@ def calibrate(
     Args:
         choice: how it is to be calibrated.
         volume: the whole scan; needed for a mask of rods and for internal calibration.
-        rods_mask: NIfTI file of the rods' labels on the scan's grid.
+        rods_mask: image of the rods' labels on the scan's grid.
         scanned_kvp: tube voltage in the scan's header, where it says so.
         convert_to: reference material to convert to.
         k2hpo4_over_ha: factor for that; without it Goodsitt's for the tube voltage.
@@ -60,5 +60,5 @@ def rods_in_mask(
 def _labels(path: Path, geometry: Geometry) -> NDArray[np.int16]:
     try:
         return read_labels(path, geometry)
-    except ScanError as error:
+    except InputError as error:
         raise ScanError(f"{path}: {error}") from error

@@ -3,21 +3,22 @@
 This is what `qctkit ingest` does in each of its processes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
 from qctkit.contracts import Scan
-from qctkit.errors import InputError, SegmentationError
+from qctkit.errors import InputError, ScanError, SegmentationError
 from qctkit.geometry import Geometry
 from qctkit.phantoms.choice import CalibrationChoice
 from qctkit.pipeline.calibrate import calibrate
 from qctkit.placement import Placement, crop_femur, mirror
-from qctkit.readers.nifti import read_mask
+from qctkit.readers.masks import read_masks
 from qctkit.segmentation import femur_side, segment_femora
 from qctkit.subject import ATTRIBUTES, Origin, Subject
 from qctkit.units import Material
@@ -99,14 +100,19 @@ def _samples_of_scan(
     said = [*loaded.notes, *_contradictions(entry.subject, loaded)]
     subject = _with_header(entry.subject, loaded)
     volume = _calibrated(loaded, entry, options)
-    femora = _femora(entry, volume)
+    femora = _femora(entry, volume, said)
     samples = []
-    for femur in _chosen(femora, options.side, said):
+    for femur, doubts in _chosen(femora, options.side, said):
         both = options.side is SideChoice.BOTH
         sample_id = f"{entry.sample_id}-{femur.side}" if both else entry.sample_id
         crop = options.side is not None and shows_other_hip(femur, volume.geometry)
         cut, mask, placement = _placed(volume, femur, options.mirror_to, crop=crop)
-        provenance = {"source": loaded.description, "placement": placement.record()}
+        said.extend(f"{femur.side} femur: {doubt}" for doubt in doubts)
+        provenance = {
+            "source": loaded.description,
+            "placement": placement.record(),
+            "mask_doubts": list(doubts),
+        }
         samples.append(Sample(sample_id, subject, cut, mask, provenance))
     return samples, said
 
@@ -152,33 +158,50 @@ def _contradictions(subject: Subject, scan: Scan) -> list[str]:
     return said
 
 
-def _femora(entry: Entry, volume: Volume) -> tuple[FemurMask, ...]:
+Doubted: TypeAlias = tuple[FemurMask, tuple[str, ...]]
+"""A femur, and what is doubtful about its mask, a sentence each."""
+
+
+def _femora(entry: Entry, volume: Volume, said: list[str]) -> list[Doubted]:
     """Return the femora that can be used, the most complete one first."""
-    found: Sequence[FemurMask]
-    if entry.mask is None:
-        found = segment_femora(volume)
-    else:
-        given = read_mask(entry.mask, volume.geometry)
-        found = [FemurMask(given, femur_side(given, volume.geometry), MaskOrigin.GIVEN)]
-    return tuple(sorted(found, key=lambda one: -int(one.voxels.sum())))
+    found = _segmented(volume, said) if entry.mask is None else _given(entry, volume, said)
+    return sorted(found, key=lambda one: -int(one[0].voxels.sum()))
 
 
-def _chosen(
-    femora: tuple[FemurMask, ...], side: SideChoice | None, said: list[str]
-) -> tuple[FemurMask, ...]:
+def _segmented(volume: Volume, said: list[str]) -> list[Doubted]:
+    segmentation = segment_femora(volume)
+    said.extend(f"left out: {reason}" for reason in segmentation.left_out)
+    return [(femur.mask, femur.doubts) for femur in segmentation.femora]
+
+
+def _given(entry: Entry, volume: Volume, said: list[str]) -> list[Doubted]:
+    try:
+        masks = read_masks(Path(entry.mask or ""), volume.geometry, entry.mask_label)
+    except InputError as error:
+        raise ScanError(f"column 'mask': {error}") from error
+    said.extend(note for mask in masks for note in mask.notes)
+    femora: list[Doubted] = []
+    for mask in masks:
+        side = mask.side or femur_side(mask.voxels, volume.geometry)
+        femora.append((FemurMask(mask.voxels, side, MaskOrigin.GIVEN), ()))
+    return femora
+
+
+def _chosen(femora: list[Doubted], side: SideChoice | None, said: list[str]) -> list[Doubted]:
     """Return the femora that become samples."""
+    sides = [femur.side for femur, _ in femora]
     if side is None:
         if len(femora) > 1:
             said.append(
-                f"both femora are in view; the {femora[0].side} one is taken. Give --side left, "
-                "right or both to choose"
+                f"both femora are in view; the {sides[0]} one is taken. Give --side left, right or "
+                "both to choose"
             )
         return femora[:1]
     if side is SideChoice.BOTH:
         if len(femora) == 1:
-            said.append(f"only the {femora[0].side} femur can be used")
-        return tuple(sorted(femora, key=lambda one: one.side))
-    of_side = tuple(one for one in femora if one.side.value == side.value)
+            said.append(f"only the {sides[0]} femur can be used")
+        return sorted(femora, key=lambda one: one[0].side)
+    of_side = [one for one in femora if one[0].side.value == side.value]
     if not of_side:
         raise SegmentationError(f"no {side} femur was found or given; try the other side")
     return of_side

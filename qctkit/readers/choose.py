@@ -112,8 +112,8 @@ def _found(
 def _unknown(where: str, readers: Sequence[Reader]) -> ScanError:
     names = ", ".join(reader.name for reader in readers)
     return ScanError(
-        f"{where}: no reader knows this format (readers: {names}); give a NIfTI, NRRD or MetaImage "
-        "file, or a folder or zip archive of DICOM series"
+        f"{where}: no reader knows this format (readers: {names}); give a NIfTI, NRRD, MetaImage "
+        "or .npz file, a cohort, or a folder or zip archive of DICOM series"
     )
 
 

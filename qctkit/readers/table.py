@@ -140,11 +140,11 @@ def _row(
         weight_kg=given.number(WEIGHT),
         mask=given.existing_path("mask"),
         line=line,
-        mask_label=given.values.get("mask_label") or None,
+        mask_label=given.text("mask_label") or None,
         series=given.series(),
-        sample_id=given.plain_id("sample_id") if given.values.get("sample_id") else None,
+        sample_id=given.plain_id("sample_id") if given.text("sample_id") else None,
         rods_mask=given.existing_path("rods_mask"),
-        calibration={name: given.values.get(name, "") for name in CALIBRATION_COLUMNS},
+        calibration={name: text for name in CALIBRATION_COLUMNS if (text := given.text(name))},
     )
 
 
@@ -158,6 +158,9 @@ class _Cells:
 
     def error(self, column: str, complaint: str) -> TableError:
         return TableError(f"{self.table}, line {self.line}, column {column!r}: {complaint}")
+
+    def text(self, column: str) -> str:
+        return self.values.get(column, "")
 
     def plain_id(self, column: str) -> str:
         value = self.values[column]
@@ -175,7 +178,7 @@ class _Cells:
         return self.values["subject_id"]
 
     def series(self) -> int | None:
-        text = self.values.get("series", "")
+        text = self.text("series")
         if text and not (text.isdecimal() and int(text) > 0):
             raise self.error(
                 "series", f"{text!r} is not a whole number from 1; leave the cell empty if unsure"
@@ -183,7 +186,7 @@ class _Cells:
         return int(text) if text else None
 
     def sex(self) -> Sex | None:
-        value = self.values.get("sex", "")
+        value = self.text("sex")
         if not value:
             return None
         if value.lower() not in SEXES:
@@ -191,7 +194,7 @@ class _Cells:
         return SEXES[value.lower()]
 
     def number(self, attribute: Attribute) -> float | None:
-        text = self.values.get(attribute.name, "")
+        text = self.text(attribute.name)
         if not text:
             return None
         try:
@@ -207,7 +210,7 @@ class _Cells:
         return value
 
     def existing_path(self, column: str) -> Path | None:
-        text = self.values.get(column, "")
+        text = self.text(column)
         if not text:
             return None
         found = self.table.parent / text

@@ -154,6 +154,42 @@ def test_both_hips_become_samples_of_one_subject(
     assert placed[1][2] < 256 < placed[0][2]
 
 
+def test_both_femora_of_a_totalsegmentator_folder_become_samples(
+    qctkit: Callable[..., Any], table: Callable[..., Path], real: Path, wide: Path, tmp_path: Path
+) -> None:
+    femur = CohortFile(real).load("sim-0001").femur
+    grid = NiftiReader().find(wide)[0].load().volume.geometry
+    given = np.zeros(grid.shape, dtype=bool)
+    own = given[..., :53] if femur.side is Side.LEFT else given[..., -53:]
+    own[:] = femur.voxels
+    folder = tmp_path / "segmentations"
+    folder.mkdir()
+    other = Side.RIGHT if femur.side is Side.LEFT else Side.LEFT
+    write_mask(folder / f"femur_{femur.side}.nii.gz", given, grid)
+    write_mask(folder / f"femur_{other}.nii.gz", given[..., ::-1].copy(), grid)
+    rows = table(f"A,{{0}}/wide.nii.gz,,,,{folder}")
+    both = ("--side", "both")
+    ended = qctkit("ingest", "--table", rows, *both, "-o", tmp_path / "in.h5")
+    assert ended.code == 0, ended.err
+    assert CohortFile(tmp_path / "in.h5").sample_ids == ("A-left", "A-right")
+    assert [one.femur.side for one in CohortFile(tmp_path / "in.h5")] == [Side.LEFT, Side.RIGHT]
+
+
+def test_a_mask_on_another_grid_is_refused_by_line_and_column(
+    refused: Callable[..., str], table: Callable[..., Path], wide: Path, tmp_path: Path
+) -> None:
+    write_mask(
+        wide.with_name("far_mask.nii.gz"),
+        np.ones((4, 4, 4), dtype=bool),
+        Geometry.from_spacing((4, 4, 4), (1.0, 1.0, 1.0), (999.0, 0.0, 0.0)),
+    )
+    rows = table(f"A,{wide},,,,{{0}}/far_mask.nii.gz")
+    message = refused("ingest", "--table", rows, "-o", tmp_path / "in.h5")
+    assert "line 2 (A)" in message
+    assert "column 'mask'" in message
+    assert "grid of its scan" in message
+
+
 MINDWAYS = "462.94;345.74;176.71;-35.38;-69.55"
 RODS = "subject_id,path,mask,phantom,rods_hu,tube_voltage_kvp"
 

@@ -8,7 +8,7 @@ import pytest
 from qctkit.errors import ScanError
 from qctkit.geometry import Geometry
 from qctkit.readers.choose import find_scans
-from qctkit.readers.nifti import NiftiReader, read_labels, read_mask
+from qctkit.readers.nifti import NiftiReader
 from qctkit.units import Unit
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.7, 0, 20], [0, 0, 2.5, -30], [0, 0, 0, 1.0]])
@@ -165,52 +165,29 @@ def test_only_existing_nifti_names_are_claimed(tmp_path: Path):
     assert claimed == [False, True, False]
 
 
-def test_mask_of_one_label_is_boolean(tmp_path: Path):
-    path = write(tmp_path / "mask.nii.gz", ((VOXELS > 5) * 3).astype(np.uint8))
-    mask = read_mask(path, GRID)
-    assert mask.dtype == np.bool_
-    assert np.array_equal(mask, (VOXELS > 5).transpose(2, 1, 0))
+@pytest.mark.parametrize("name", ["scan.hdr", "scan.img"])
+def test_a_pair_of_files_is_claimed_and_refused_with_a_way_out(tmp_path: Path, name: str):
+    nibabel.save(nibabel.Nifti1Pair(VOXELS, AFFINE), tmp_path / "scan.hdr")
+    assert "nibabel.save(nibabel.load('scan.hdr'), 'scan.nii.gz')" in refusal(tmp_path / name)
 
 
-def test_mask_on_another_grid_states_both(tmp_path: Path):
-    path = write(tmp_path / "mask.nii", (VOXELS > 5).astype(np.uint8), AFFINE + np.eye(4) * 0.1)
-    with pytest.raises(ScanError, match=r"2\.6 x 0\.8 x 0\.4 mm.*the scan 4 x 3 x 2 .*S, A, L"):
-        read_mask(path, GRID)
+def test_other_files_with_the_names_of_a_pair_are_not_claimed(tmp_path: Path):
+    (tmp_path / "scan.hdr").write_text("ENVI")
+    (tmp_path / "scan.img").touch()
+    (tmp_path / "alone.img").touch()
+    assert not any(NiftiReader().claims(path) for path in tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("voxels", "words"),
-    [
-        (VOXELS * 0, "the mask is empty"),
-        (VOXELS % 4, r"this one 3 \(1, 2, 3\); write the femur's label"),
-        ((VOXELS > 5) * 0.5, "0.5; expected a whole number"),
-    ],
-)
-def test_mask_without_exactly_one_label_is_refused(tmp_path: Path, voxels, words: str):
-    path = write(tmp_path / "mask.nii", np.asarray(voxels, dtype=np.float32))
-    with pytest.raises(ScanError, match=words):
-        read_mask(path, GRID)
+@pytest.mark.parametrize(("slope", "inter"), [(1, -1024), (0.1, 0), (0.1, -1000), (1 / 3, 5)])
+def test_whole_hu_stay_whole_under_a_slope_rounded_to_float32(tmp_path: Path, slope, inter):
+    stored = np.rint((VOXELS - inter) / slope).astype(np.int16)
+    path = edit_header(write(tmp_path / "scan.nii", stored), scl_slope=slope, scl_inter=inter)
+    read = volume(path).voxels
+    assert read.dtype == np.int16
+    assert np.array_equal(read, VOXELS.transpose(2, 1, 0))
 
 
-def test_missing_mask_is_refused(tmp_path: Path):
-    with pytest.raises(ScanError, match="there is no such mask file"):
-        read_mask(tmp_path / "mask.nii", GRID)
-
-
-def test_labels_are_whole_numbers_on_the_grid_of_the_scan(tmp_path: Path):
-    path = write(tmp_path / "rods.nii.gz", np.asarray(VOXELS % 4, dtype=np.float32))
-    labels = read_labels(path, GRID)
-    assert labels.dtype == np.int16
-    assert np.array_equal(labels, (VOXELS % 4).transpose(2, 1, 0))
-
-
-def test_values_between_labels_are_refused(tmp_path: Path):
-    path = write(tmp_path / "rods.nii", np.asarray((VOXELS > 5) * 0.5, dtype=np.float32))
-    with pytest.raises(ScanError, match="labels are whole numbers"):
-        read_labels(path, GRID)
-
-
-def test_labels_on_another_grid_are_refused(tmp_path: Path):
-    path = write(tmp_path / "rods.nii", (VOXELS % 4).astype(np.uint8), AFFINE + np.eye(4) * 0.1)
-    with pytest.raises(ScanError, match="must lie on the grid"):
-        read_labels(path, GRID)
+def test_fractions_of_hu_are_kept_in_float32(tmp_path: Path):
+    read = volume(write(tmp_path / "scan.nii", VOXELS + np.float32(0.3))).voxels
+    assert read.dtype == np.float32
+    assert np.array_equal(read, (VOXELS + np.float32(0.3)).transpose(2, 1, 0))
