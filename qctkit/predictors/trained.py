@@ -6,7 +6,7 @@ unpickled.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,9 +17,13 @@ from torch import Tensor, nn
 from qctkit.cohort import Record
 from qctkit.contracts import PredictorFamily, Role
 from qctkit.errors import PredictorError
+from qctkit.predictors.onnx_description import view_of, view_record
+from qctkit.predictors.onnx_loading import load_described
+from qctkit.predictors.onnx_module import OnnxModule
+from qctkit.predictors.onnx_scoring import Hardware
+from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.view import View
-from qctkit.window import Window
 
 DESCRIPTION = "predictors.json"
 FORMAT = "qctkit-predictors"
@@ -106,6 +110,9 @@ class PredictorSet:
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
+            if isinstance(predictor.module, OnnxModule):
+                predictor.module.save(folder / f"{predictor.name}.onnx")
+                continue
             weights = {name: t.contiguous() for name, t in predictor.module.state_dict().items()}
             save_file(weights, folder / f"{predictor.name}.safetensors")
         description = {
@@ -138,6 +145,8 @@ def load_predictors(folder: Path, family_named: Callable[[str], PredictorFamily]
 def _predictor(
     entry: Record, folder: Path, family_named: Callable[[str], PredictorFamily]
 ) -> TrainedPredictor:
+    if entry["family"] == FAMILY:
+        return _reader(folder / f"{entry['name']}.onnx")
     view = view_of(entry["view"])
     module = family_named(entry["family"]).build(entry["attributes"], view)
     _load_weights(module, folder / f"{entry['name']}.safetensors")
@@ -150,6 +159,17 @@ def _predictor(
         module=module,
         skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
         held_out=entry["held_out"],
+    )
+
+
+def _reader(path: Path) -> TrainedPredictor:
+    """Return a predictor that came as an ONNX file: a reader, whatever the file says."""
+    module = OnnxModule(load_described(path, Hardware(threads=1)))
+    told = module.predictor.description
+    if set(told.skills) != set(told.attributes):
+        raise PredictorError(f"{path} was not measured; add it with `qctkit adopt`")
+    return TrainedPredictor(
+        told.name, FAMILY, Role.READER, told.attributes, told.view, module, told.skills, {}
     )
 
 
@@ -172,17 +192,6 @@ def read_description(folder: Path) -> Record:
     if found != (FORMAT, FORMAT_VERSION):
         raise PredictorError(f"{path} has format {found}, expected {FORMAT} {FORMAT_VERSION}")
     return description
-
-
-def view_record(view: View) -> Record:
-    """Return a view as JSON values."""
-    return asdict(view)
-
-
-def view_of(record: Record) -> View:
-    """Return the view that ``view_record`` gave."""
-    d, h, w = record["shape"]
-    return View((d, h, w), record["spacing_mm"], Window(**record["window"]))
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
