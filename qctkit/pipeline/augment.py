@@ -101,7 +101,9 @@ class _Plan:
 
     @property
     def view(self) -> View:
-        return self.predictors.view
+        """The grid that is optimised on: that of the predictors that drive."""
+        names = [one.name for one in self.drivers] or [self.recipe.carried_by]
+        return self.predictors.shared_view(names)
 
     def target(self, number: int) -> Target:
         if self.options.targets:
@@ -315,13 +317,12 @@ def _finish(plan: _Plan, work: _Work, outcome: Outcome) -> Sample | Record:
 
 def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
     """Return what every predictor reads before and after, off the full-resolution volume."""
-    after = work.image.clone()
-    after[0] = torch.from_numpy(see_volume(volume, work.frame, plan.view))
-    images = torch.stack([work.image, after])
+    views = {one.view for one in plan.predictors.predictors}
+    images = {view: _before_and_after(work, volume, view) for view in views}
     readings = []
     for predictor in plan.predictors.predictors:
         with torch.no_grad():
-            estimates = predictor(images).double().tolist()
+            estimates = predictor(images[predictor.view]).double().tolist()
         for column, name in enumerate(predictor.attributes):
             response = predictor.skills[name].response
             before = estimates[0][column]
@@ -338,6 +339,14 @@ def _readings(plan: _Plan, work: _Work, volume: Volume) -> tuple[Reading, ...]:
                 )
             )
     return tuple(readings)
+
+
+def _before_and_after(work: _Work, volume: Volume, view: View) -> Tensor:
+    """Return the source and the candidate as a view shows them, ``(2, 2, D, H, W)``."""
+    before = as_tensor(see(work.source.volume, work.source.femur, work.frame, view))
+    after = before.clone()
+    after[0] = torch.from_numpy(see_volume(volume, work.frame, view))
+    return torch.stack([before, after])
 
 
 def _sample(

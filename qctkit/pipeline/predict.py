@@ -52,18 +52,18 @@ def predict(
         raise PredictorError(
             f"{folder} holds no ONNX files; make them with `qctkit export {folder} -o onnx/`"
         )
-    view = view_of(entries[0]["view"])
-    predictors = [
-        OnnxPredictor(folder / f"{entry['name']}.onnx", entry, device)
-        for entry in entries
-        if entry["role"] == "loop"
-    ]
+    loop = [entry for entry in entries if entry["role"] == "loop"]
+    views = [view_of(entry["view"]) for entry in loop]
+    predictors = [OnnxPredictor(folder / f"{entry['name']}.onnx", entry, device) for entry in loop]
     rows: list[Record] = []
     with progress.task("reading samples", len(cohort)) as task:
         for sample in cohort:
             frame = locate(sample.femur, sample.volume.geometry)
-            image = see(sample.volume, sample.femur, frame, view)
-            stacked = np.stack([image.hu, image.femur]).astype(np.float32)[None]
+            seen = {view: see(sample.volume, sample.femur, frame, view) for view in set(views)}
+            stacked = [
+                np.stack([seen[view].hu, seen[view].femur]).astype(np.float32)[None]
+                for view in views
+            ]
             read = {name: float(value[0]) for name, value in combine(predictors, stacked).items()}
             probability = read.get("sex")
             rows.append(

@@ -48,17 +48,19 @@ class OnnxPredictor:
 
 
 def combine(
-    predictors: Sequence[OnnxPredictor], images: NDArray[np.float32]
+    predictors: Sequence[OnnxPredictor], images: Sequence[NDArray[np.float32]]
 ) -> Mapping[str, NDArray[np.float64]]:
     """Return one estimate ``(N,)`` per attribute: the predictors' mean, weighed by their skill.
+
+    Each predictor has images of its own view.
 
     Weights are the inverse squared errors on unseen subjects; a binary attribute's logits are
     weighed by accuracy over chance and returned as a probability.
     """
     sums: dict[str, Any] = {}
     weights: dict[str, float] = {}
-    for predictor in predictors:
-        estimates = predictor.score(images).astype(np.float64)
+    for predictor, own in zip(predictors, images, strict=True):
+        estimates = predictor.score(own).astype(np.float64)
         for column, name in enumerate(predictor.attributes):
             figures = predictor.skills[name]["figures"]
             values = estimates[:, column]

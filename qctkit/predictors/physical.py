@@ -1,0 +1,166 @@
+"""A predictor on physical features: what few subjects can teach."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qctkit.contracts import Role, TrainingData
+from qctkit.predictors.features import (
+    CORTEX,
+    DENSITY,
+    FEATURES,
+    MUSCLE,
+    SIZE,
+    SOFT,
+    PhysicalFeatures,
+)
+from qctkit.predictors.joint import Array, JointReader, fit_joint
+from qctkit.subject import AGE, SEX, WEIGHT
+from qctkit.view import HIP_VIEW, View
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "skeleton": SIZE + CORTEX,
+    "bone": CORTEX + DENSITY,
+    "ageing": CORTEX + MUSCLE,
+    "body": SIZE + MUSCLE + SOFT,
+}
+"""One joint model each: with few subjects a model of all features is worse than several of few."""
+
+READ_BY: dict[str, tuple[str, ...]] = {
+    SEX.name: ("skeleton", "bone"),
+    AGE.name: ("ageing", "body"),
+    WEIGHT.name: ("body",),
+}
+"""The groups whose mean reads an attribute: where the body shows it."""
+
+NOISES = (0.003, 0.01, 0.03, 0.1, 0.3)
+INNER_FOLDS = 10
+
+
+class PhysicalPredictor(nn.Module):
+    """``(N, 2, D, H, W)`` (HU, femur share) to ``(N, A)``: the mean of its groups' readers."""
+
+    temperature: Tensor
+
+    def __init__(self, attributes: Sequence[str], view: View) -> None:
+        super().__init__()
+        self.features = PhysicalFeatures(view)
+        self.attributes = tuple(attributes)
+        self.readers = nn.ModuleDict(
+            {name: JointReader(len(columns), attributes) for name, columns in GROUPS.items()}
+        )
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` in the attributes' own units, a logit for sex."""
+        return self.read(self.features(image))
+
+    def read(self, features: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` from features ``(N, F)``."""
+        readings = {
+            name: reader(features[:, _columns(name)]) for name, reader in self.readers.items()
+        }
+        columns = []
+        for column, name in enumerate(self.attributes):
+            read = torch.stack([readings[group][:, column] for group in READ_BY[name]]).mean(0)
+            columns.append(read / self.temperature if name == SEX.name else read)
+        return torch.stack(columns, dim=1)
+
+
+@dataclass(frozen=True)
+class PhysicalFamily:
+    """Joint Gaussian models on physical features; their noise is chosen by cross-validation."""
+
+    name: str = "physical-features"
+    role: Role = Role.LOOP
+    attributes: tuple[str, ...] = (SEX.name, AGE.name, WEIGHT.name)
+    view: View = HIP_VIEW
+
+    def build(self, attributes: Sequence[str], view: View) -> PhysicalPredictor:
+        """Return an untrained model for these attributes on this view."""
+        return PhysicalPredictor(attributes, view)
+
+    def fit(
+        self,
+        data: TrainingData,
+        attributes: Sequence[str],
+        seed: int,  # noqa: ARG002 - solves draw nothing
+    ) -> PhysicalPredictor:
+        """Return a model fitted to the data."""
+        model = self.build(attributes, data.view)
+        values = {name: column.double().numpy() for name, column in data.values.items()}
+        with torch.no_grad():
+            features = torch.cat([model.features(one[None]) for one in data.images])
+        fit_on_features(model, features.double().numpy(), values)
+        return model.eval()
+
+
+def fit_on_features(model: PhysicalPredictor, features: Array, values: dict[str, Array]) -> None:
+    """Fit a model to features ``(N, F)`` and attributes ``(N,)`` in place."""
+    held_out = []
+    for group in GROUPS:
+        chosen = features[:, _columns(group)]
+        readings = {noise: _held_out(chosen, values, model.attributes, noise) for noise in NOISES}
+        losses = {
+            noise: _loss(read, values, model.attributes, group) for noise, read in readings.items()
+        }
+        best = min(losses, key=lambda noise: losses[noise])
+        held_out.append(readings[best])
+        reader = fit_joint(chosen, values, model.attributes, best)
+        model.readers[group].load_state_dict(reader.state_dict())
+    if SEX.name in model.attributes:
+        column = model.attributes.index(SEX.name)
+        groups = [list(GROUPS).index(group) for group in READ_BY[SEX.name]]
+        logits = np.mean([held_out[group][:, column] for group in groups], axis=0)
+        model.temperature.fill_(_temperature(logits, values[SEX.name]))
+
+
+def _held_out(
+    features: Array, values: dict[str, Array], attributes: Sequence[str], noise: float
+) -> Array:
+    """Return what readers of the other subjects read of each, ``(N, A)``."""
+    order = np.lexsort([values[name] for name in reversed(attributes)])
+    fold = np.empty(len(order), dtype=int)
+    fold[order] = np.arange(len(order)) % INNER_FOLDS
+    read = np.empty((len(features), len(attributes)))
+    for number in range(min(INNER_FOLDS, len(features))):
+        out = fold == number
+        kept = {name: column[~out] for name, column in values.items()}
+        reader = fit_joint(features[~out], kept, attributes, noise)
+        with torch.no_grad():
+            read[out] = reader(torch.from_numpy(features[out]).float()).double().numpy()
+    return read
+
+
+def _loss(read: Array, values: dict[str, Array], attributes: Sequence[str], group: str) -> float:
+    """Return the held-out loss of what a group reads, 1 for a reader of the mean."""
+    losses = []
+    for column, name in enumerate(attributes):
+        known = ~np.isnan(values[name])
+        true, found = values[name][known], read[known, column]
+        if group not in READ_BY[name] or not known.any():
+            continue
+        if name == SEX.name:
+            losses.append(_log_loss(found, true) / np.log(2.0))
+        else:
+            losses.append(float(((found - true) ** 2).mean() / max(true.var(), 1e-9)))
+    return float(np.mean(losses)) if losses else 0.0
+
+
+def _temperature(logits: Array, sex: Array) -> float:
+    """Return what held-out logits must be divided by to be honest probabilities."""
+    known = ~np.isnan(sex)
+    temperatures = np.geomspace(0.5, 16.0, 31)
+    losses = [_log_loss(logits[known] / one, sex[known]) for one in temperatures]
+    return float(temperatures[int(np.argmin(losses))])
+
+
+def _log_loss(logits: Array, true: Array) -> float:
+    return float(np.logaddexp(0.0, np.where(true > 0.5, -logits, logits)).mean())
+
+
+def _columns(group: str) -> list[int]:
+    return [FEATURES.index(name) for name in GROUPS[group]]
