@@ -40,7 +40,7 @@ FAT_DIRECTIONS_DEG = (0, 25, 50, 75)
 """From lateral towards anterior."""
 
 SIZE = (
-    *tuple(
+    *(
         f"{name}_log_mm"
         for name in (
             "head_radius",
@@ -57,7 +57,7 @@ SIZE = (
     "neck_slope",
 )
 CORTEX = (
-    *tuple(
+    *(
         f"cortex_{name}_log_hu_mm"
         for name in ("shaft", "neck_inferior", "neck_superior", "neck_sides", "head")
     ),

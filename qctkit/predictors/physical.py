@@ -1,6 +1,6 @@
 """A predictor on physical features: what few subjects can teach."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,18 +25,18 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "skeleton": SIZE + CORTEX,
     "bone": CORTEX + DENSITY,
     "ageing": CORTEX + MUSCLE,
-    "body": SIZE + MUSCLE + SOFT,
+    "body": SIZE + SOFT,
 }
 """One joint model each: with few subjects a model of all features is worse than several of few."""
 
 READ_BY: dict[str, tuple[str, ...]] = {
     SEX.name: ("skeleton", "bone"),
-    AGE.name: ("ageing", "body"),
+    AGE.name: ("ageing",),
     WEIGHT.name: ("body",),
 }
 """The groups whose mean reads an attribute: where the body shows it."""
 
-NOISES = (0.003, 0.01, 0.03, 0.1, 0.3)
+NOISES = (0.01, 0.03, 0.1)
 INNER_FOLDS = 10
 
 
@@ -98,56 +98,56 @@ class PhysicalFamily:
         return model.eval()
 
 
-def fit_on_features(model: PhysicalPredictor, features: Array, values: dict[str, Array]) -> None:
-    """Fit a model to features ``(N, F)`` and attributes ``(N,)`` in place."""
-    held_out = []
-    for group in GROUPS:
-        chosen = features[:, _columns(group)]
-        readings = {noise: _held_out(chosen, values, model.attributes, noise) for noise in NOISES}
-        losses = {
-            noise: _loss(read, values, model.attributes, group) for noise, read in readings.items()
-        }
-        best = min(losses, key=lambda noise: losses[noise])
-        held_out.append(readings[best])
-        reader = fit_joint(chosen, values, model.attributes, best)
-        model.readers[group].load_state_dict(reader.state_dict())
+def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> None:
+    """Fit a model to features ``(N, F)`` and attributes ``(N,)`` in place.
+
+    The noise is what read subjects best that were held out of these very subjects, and the
+    temperature makes its held-out probabilities of sex honest.
+    """
+    held_out = {noise: _held_out(model, features, values, noise) for noise in NOISES}
+    losses = {noise: _loss(read, values, model.attributes) for noise, read in held_out.items()}
+    best = min(losses, key=lambda noise: losses[noise])
+    _fit_groups(model, features, values, best)
     if SEX.name in model.attributes:
-        column = model.attributes.index(SEX.name)
-        groups = [list(GROUPS).index(group) for group in READ_BY[SEX.name]]
-        logits = np.mean([held_out[group][:, column] for group in groups], axis=0)
+        logits = held_out[best][:, model.attributes.index(SEX.name)]
         model.temperature.fill_(_temperature(logits, values[SEX.name]))
 
 
+def _fit_groups(
+    model: PhysicalPredictor, features: Array, values: Mapping[str, Array], noise: float
+) -> None:
+    for group, reader in model.readers.items():
+        fitted = fit_joint(features[:, _columns(group)], values, model.attributes, noise)
+        reader.load_state_dict(fitted.state_dict())
+
+
 def _held_out(
-    features: Array, values: dict[str, Array], attributes: Sequence[str], noise: float
+    model: PhysicalPredictor, features: Array, values: Mapping[str, Array], noise: float
 ) -> Array:
-    """Return what readers of the other subjects read of each, ``(N, A)``."""
-    order = np.lexsort([values[name] for name in reversed(attributes)])
+    """Return what models of the other subjects read of each, ``(N, A)``."""
+    order = np.lexsort([values[name] for name in reversed(model.attributes)])
     fold = np.empty(len(order), dtype=int)
     fold[order] = np.arange(len(order)) % INNER_FOLDS
-    read = np.empty((len(features), len(attributes)))
-    for number in range(min(INNER_FOLDS, len(features))):
-        out = fold == number
+    read = np.empty((len(features), len(model.attributes)))
+    for out in (fold == number for number in range(min(INNER_FOLDS, len(features)))):
         kept = {name: column[~out] for name, column in values.items()}
-        reader = fit_joint(features[~out], kept, attributes, noise)
+        _fit_groups(model, features[~out], kept, noise)
         with torch.no_grad():
-            read[out] = reader(torch.from_numpy(features[out]).float()).double().numpy()
+            read[out] = model.read(torch.from_numpy(features[out]).float()).double().numpy()
     return read
 
 
-def _loss(read: Array, values: dict[str, Array], attributes: Sequence[str], group: str) -> float:
-    """Return the held-out loss of what a group reads, 1 for a reader of the mean."""
+def _loss(read: Array, values: Mapping[str, Array], attributes: Sequence[str]) -> float:
+    """Return the mean loss over attributes, 1 for a reader of the mean."""
     losses = []
     for column, name in enumerate(attributes):
         known = ~np.isnan(values[name])
         true, found = values[name][known], read[known, column]
-        if group not in READ_BY[name] or not known.any():
-            continue
         if name == SEX.name:
             losses.append(_log_loss(found, true) / np.log(2.0))
         else:
             losses.append(float(((found - true) ** 2).mean() / max(true.var(), 1e-9)))
-    return float(np.mean(losses)) if losses else 0.0
+    return float(np.mean(losses))
 
 
 def _temperature(logits: Array, sex: Array) -> float:
