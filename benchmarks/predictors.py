@@ -181,8 +181,8 @@ def _work(plan: Plan) -> list[tuple[PredictorFamily, int, int]]:
 
 
 def _scheduled(family: NetworkFamily, subjects: int) -> NetworkFamily:
-    """Return a family that sees few subjects more often: up to 60 times, 24,000 views in all."""
-    epochs = int(np.clip(24000 // subjects, 20, 60))
+    """Return a family that sees few subjects more often: up to 60 times, 14,400 views in all."""
+    epochs = int(np.clip(14400 // subjects, 12, 60))
     return replace(family, schedule=replace(family.schedule, epochs=epochs))
 
 

@@ -80,20 +80,27 @@ class NetworkPredictor(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """The mean of members that differ in their first weights and order of training."""
+    """The mean of members that differ in their first weights and order of training.
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    ``temperature`` ``(A,)`` divides it: 1 but for binary attributes, whose probabilities it makes
+    honest.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, members: Sequence[nn.Module], outputs: int) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.register_buffer("temperature", torch.ones(outputs))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the mean of the members' estimates, ``(N, A)``."""
-        return torch.stack([member(image) for member in self.members]).mean(dim=0)
+        return torch.stack([member(image) for member in self.members]).mean(0) / self.temperature
 
     def read_slices(self, image: Tensor) -> Tensor:
         """Return the mean of what members read of each slice, ``(N, D, A)``."""
         read = [member.read_slices(image) for member in self.members]  # type: ignore[operator]
-        return torch.stack(read).mean(dim=0)
+        return torch.stack(read).mean(dim=0) / self.temperature
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,8 @@ class NetworkFamily:
 
     def build(self, attributes: Sequence[str], view: View) -> Ensemble:
         """Return untrained networks for these attributes."""
-        return Ensemble([self._member(attributes, view) for _ in range(self.members)])
+        members = [self._member(attributes, view) for _ in range(self.members)]
+        return Ensemble(members, len(attributes))
 
     def fit(self, data: TrainingData, attributes: Sequence[str], seed: int) -> Ensemble:
         """Return networks trained on the data."""
@@ -137,7 +145,7 @@ class NetworkFamily:
                 member = self._member(attributes, data.view)
             _train(member, shown, attributes, self.schedule, member_seed)
             members.append(member)
-        return Ensemble(members).eval()
+        return Ensemble(members, len(attributes)).eval()
 
     def fit_slices(
         self, data: TrainingData, attributes: Sequence[str], seed: int, kept: Tensor

@@ -18,6 +18,7 @@ from qctkit.predictors.features import (
     PhysicalFeatures,
 )
 from qctkit.predictors.joint import Array, JointReader, fit_joint
+from qctkit.predictors.temperature import honest_temperature, log_loss
 from qctkit.subject import AGE, SEX, WEIGHT
 from qctkit.view import HIP_VIEW, View
 
@@ -110,7 +111,7 @@ def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[s
     _fit_groups(model, features, values, best)
     if SEX.name in model.attributes:
         logits = held_out[best][:, model.attributes.index(SEX.name)]
-        model.temperature.fill_(_temperature(logits, values[SEX.name]))
+        model.temperature.fill_(honest_temperature(logits, values[SEX.name]))
 
 
 def _fit_groups(
@@ -144,22 +145,10 @@ def _loss(read: Array, values: Mapping[str, Array], attributes: Sequence[str]) -
         known = ~np.isnan(values[name])
         true, found = values[name][known], read[known, column]
         if name == SEX.name:
-            losses.append(_log_loss(found, true) / np.log(2.0))
+            losses.append(log_loss(found, true) / np.log(2.0))
         else:
             losses.append(float(((found - true) ** 2).mean() / max(true.var(), 1e-9)))
     return float(np.mean(losses))
-
-
-def _temperature(logits: Array, sex: Array) -> float:
-    """Return what held-out logits must be divided by to be honest probabilities."""
-    known = ~np.isnan(sex)
-    temperatures = np.geomspace(0.5, 16.0, 31)
-    losses = [_log_loss(logits[known] / one, sex[known]) for one in temperatures]
-    return float(temperatures[int(np.argmin(losses))])
-
-
-def _log_loss(logits: Array, true: Array) -> float:
-    return float(np.logaddexp(0.0, np.where(true > 0.5, -logits, logits)).mean())
 
 
 def _columns(group: str) -> list[int]:

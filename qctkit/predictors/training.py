@@ -18,7 +18,9 @@ from qctkit.networks import one_thread
 from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
+from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
+from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View, ViewImage, see
@@ -247,6 +249,8 @@ def _trained(
         readings[list(fold_job.held_out)] = fit.readings
     module = job.family.build(job.attributes, job.data.view)
     module.load_state_dict(final.weights)
+    if isinstance(module, Ensemble):
+        _calibrate(module, job.attributes, readings, seen)
     return TrainedPredictor(
         name=job.family.name,
         family=job.family.name,
@@ -264,6 +268,18 @@ def _trained(
             for sample_id, row in zip(seen.sample_ids, readings, strict=True)
         },
     )
+
+
+def _calibrate(
+    module: Ensemble, attributes: Sequence[str], readings: np.ndarray, seen: SeenCohort
+) -> None:
+    """Make a network's probabilities honest, by its held-out logits, which are divided too."""
+    for column, name in enumerate(attributes):
+        if ATTRIBUTES[name].kind == "binary":
+            true = seen.data.values[name].double().numpy()
+            temperature = honest_temperature(readings[:, column], true)
+            module.temperature[column] = temperature
+            readings[:, column] /= temperature
 
 
 def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:
