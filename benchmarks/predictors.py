@@ -10,6 +10,9 @@ that was stopped goes on where it was.
 """
 
 import argparse
+import functools
+import hashlib
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +24,10 @@ import torch
 from qctkit.contracts import PredictorFamily, TrainingData
 from qctkit.frame import locate
 from qctkit.networks import one_thread
+from qctkit.predictors import features, landmarks
 from qctkit.predictors.density import DensityFamily
 from qctkit.predictors.network import NetworkFamily, network_families
-from qctkit.predictors.physical import PhysicalFamily
+from qctkit.predictors.physical import PhysicalFamily, PhysicalPredictor, fit_on_features
 from qctkit.simulate import draw_person, simulate_person
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW, View, see
@@ -107,9 +111,15 @@ def read_everything(
         key = (family.name, size, repeat)
         asked = (*key, plan.pool, plan.unseen, plan.repeats, repr(family))
         if asked not in kept:
-            train = _on(pool.take(plan.training_rows(size, repeat)), family.view)
-            test = _on(unseen.take(plan.unseen_rows(repeat)), family.view)
-            kept[asked] = _fit_and_read(family, train, test, repeat)
+            rows = plan.training_rows(size, repeat), plan.unseen_rows(repeat)
+            if isinstance(family, PhysicalFamily):
+                kept[asked] = _fit_and_read_features(plan, family, pool, unseen, rows)
+            else:
+                train, test = (
+                    _on(data.take(chosen), family.view)
+                    for data, chosen in zip((pool, unseen), rows, strict=True)
+                )
+                kept[asked] = _fit_and_read(family, train, test, repeat)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"key": asked, "readings": kept[asked].tolist()}) + "\n")
             print(f"trained {family.name} on {size} subjects, repeat {repeat}", flush=True)
@@ -192,7 +202,7 @@ def _fit_and_read(
     with one_thread():
         module = family.fit(train, family.attributes, seed)
         with torch.no_grad():
-            parts = [module(images.float()) for images in test.images.split(BLOCK)]
+            parts = [module(images) for images in test.images.split(BLOCK)]
     read = torch.cat(parts).numpy()
     columns = [
         read[:, family.attributes.index(name)]
@@ -201,6 +211,43 @@ def _fit_and_read(
         for name in ATTRIBUTES
     ]
     return np.stack(columns, axis=1).astype(float)
+
+
+def _fit_and_read_features(
+    plan: Plan,
+    family: PhysicalFamily,
+    pool: TrainingData,
+    unseen: TrainingData,
+    rows: tuple[list[int], list[int]],
+) -> np.ndarray:
+    """Do as ``_fit_and_read``, measuring the features of each subject once for all sizes."""
+    model = family.build(family.attributes, HIP_VIEW)
+    learned = _features(plan.folder, POOL_SEED, pool, model)[rows[0]]
+    values = {name: column.double().numpy() for name, column in pool.take(rows[0]).values.items()}
+    fit_on_features(model, learned.astype(float), values)
+    read = _features(plan.folder, UNSEEN_SEED, unseen, model)[rows[1]]
+    with torch.no_grad():
+        return model.read(torch.from_numpy(read)).double().numpy()
+
+
+def _features(folder: Path, seed: int, data: TrainingData, model: PhysicalPredictor) -> np.ndarray:
+    """Return the features ``(N, F)`` of a cohort's first subjects, kept in the folder."""
+    parts = []
+    for first in range(0, len(data.images), BLOCK):
+        path = folder / f"features-{_code()}-{seed}-{first:05d}.npy"
+        if not path.is_file():
+            block = data.take(range(first, min(first + BLOCK, len(data.images))))
+            with torch.no_grad():
+                np.save(path, model.features(_on(block, HIP_VIEW).images).numpy())
+        parts.append(np.load(path))
+    return np.concatenate(parts)
+
+
+@functools.cache
+def _code() -> str:
+    """Return a name of how features are measured: other code measures them anew."""
+    text = "".join(inspect.getsource(module) for module in (features, landmarks))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _scores(

@@ -116,15 +116,15 @@ def _line(name: str, found: Mapping[str, Any]) -> str:
     if "accuracy" in found:
         matrix = found["confusion"]
         counts = "/".join(str(matrix[f"true_{a}_read_{b}"]) for a in "fm" for b in "fm")
-        shown = (("accuracy", "accuracy"), ("AUC", "auc"))
-        return f"{name:<10} {_shown(found, shown)}, FF/FM/MF/MM {counts}"
-    shown = (("error", "mae"), ("of the mean", "mae_of_mean"), ("R2", "r2"), ("bias", "bias"))
-    return f"{name:<10} {_shown(found, shown)}"
+        words = _shown(found, {"accuracy": "accuracy", "AUC": "auc"})
+        return f"{name:<10} {words}, FF/FM/MF/MM {counts}"
+    names = {"error": "mae", "of the mean": "mae_of_mean", "R2": "r2", "bias": "bias"}
+    return f"{name:<10} {_shown(found, names)}"
 
 
-def _shown(found: Mapping[str, Any], names: tuple[tuple[str, str], ...]) -> str:
+def _shown(found: Mapping[str, Any], names: Mapping[str, str]) -> str:
     words = []
-    for word, key in names:
+    for word, key in names.items():
         value, low, high = (found[key][part] for part in ("value", "low", "high"))
         words.append(
             f"{word} unknown"

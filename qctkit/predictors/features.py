@@ -242,4 +242,5 @@ def _sheet(tissue: Tissue, angle: float) -> Tensor:
     _, anterior, medial = tissue.positions_mm.T
     out = math.sin(angle) * anterior - math.cos(angle) * medial
     off = math.cos(angle) * anterior + math.sin(angle) * medial
-    return torch.exp(-0.5 * (off / 6.0) ** 2) * (out > 0.0)
+    weight: Tensor = torch.exp(-0.5 * (off / 6.0) ** 2) * (out > 0.0)
+    return weight

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from qctkit.cohort import Record
 from qctkit.subject import ATTRIBUTES
@@ -35,8 +35,9 @@ def figures_of(name: str, true: Array, read: Array, groups: Sequence[str]) -> Re
     drawn = _draws(names)
     found: dict[str, object] = {"subjects": len(set(names)), "readings": len(names)}
     for figure, measure in measures.items():
-        values = [measure(true[rows], read[rows]) for rows in drawn]
-        low, high = np.nanquantile(values, INTERVAL) if values else (np.nan, np.nan)
+        values = np.array([measure(true[rows], read[rows]) for rows in drawn])
+        values = values[~np.isnan(values)]
+        low, high = np.quantile(values, INTERVAL) if len(values) else (np.nan, np.nan)
         found[figure] = {
             key: _json(value)
             for key, value in (("value", measure(true, read)), ("low", low), ("high", high))
@@ -77,8 +78,11 @@ def _f1(true: Array, logit: Array) -> float:
 
 
 def _auc(true: Array, logit: Array) -> float:
-    both = 0 < (true > 0.5).sum() < len(true)
-    return float(roc_auc_score(true > 0.5, logit)) if both else float("nan")
+    male = true > 0.5
+    pairs = float(male.sum()) * float((~male).sum())
+    # Mann-Whitney: the share of pairs of a man and a woman in the right order.
+    above = rankdata(logit)[male].sum() - male.sum() * (male.sum() + 1) / 2
+    return float(above / pairs) if pairs else float("nan")
 
 
 def _r2(true: Array, read: Array) -> float:
@@ -111,11 +115,12 @@ CONTINUOUS: Mapping[str, Measure] = {
 def _draws(names: NDArray[np.str_]) -> list[NDArray[np.intp]]:
     generator = np.random.default_rng(0)
     rows_of = [np.flatnonzero(names == name) for name in np.unique(names)]
+    count = len(rows_of)
     return [
         np.concatenate(
             [rows_of[one] for one in generator.integers(len(rows_of), size=len(rows_of))]
         )
-        for _ in range(BOOTSTRAP_DRAWS if len(rows_of) > 1 else 0)
+        for _ in range(BOOTSTRAP_DRAWS if count > 1 else 0)
     ]
 
 

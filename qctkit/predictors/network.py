@@ -56,7 +56,8 @@ class NetworkPredictor(nn.Module):
         if isinstance(self.encoder, SliceEncoder):
             readings = self.read_slices(image)
             weight = image[:, 1].mean(dim=(2, 3))[:, :, None]
-            return (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
+            mean: Tensor = (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
+            return mean
         raw: Tensor = self.head(self.encoder(self._channels(image)))
         return self.centre + self.scale * raw
 
