@@ -31,7 +31,7 @@ class FitStore:
     """A folder with one file a finished fit, for exactly one training.
 
     Args:
-        folder: where the fits lie; made if needed.
+        folder: where the fits lie; made with the first.
         asked: what decides the fits: cohort, families, settings, versions.
         resume: use the fits that are there; otherwise they are thrown away.
 
@@ -49,8 +49,7 @@ class FitStore:
                 f"{folder} holds the fits of another training (cohort, configuration or versions "
                 "differ); run again without --resume"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ASKED).write_text(text, encoding="utf-8")
+        self._asked = text
 
     def load(self, number: int) -> Fit | None:
         """Return a finished fit, or None where there is none that can be read."""
@@ -65,6 +64,8 @@ class FitStore:
 
     def keep(self, number: int, fit: Fit) -> None:
         """Store a finished fit; its file is there whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / ASKED).write_text(self._asked, encoding="utf-8")
         path = self._path(number)
         weights = {name: values.contiguous() for name, values in fit.weights.items()}
         partial = path.with_suffix(".partial")
@@ -73,7 +74,7 @@ class FitStore:
 
     def discard(self) -> None:
         """Remove the folder: the training is done."""
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"fit-{number:04d}.safetensors"
