@@ -18,8 +18,11 @@ NECK_STEPS = 3
 NECK_FROM_HEAD_MM = 33.0
 """Where the neck is first looked for, from the centre of the head."""
 
-PROFILE_STEP_MM = 3.0
-PROFILE_WIDTH_MM = 2.5
+HEAD_LEVELS_MM = tuple(range(-9, 15, 3))
+NECK_LEVELS_MM = tuple(range(18, 46, 3))
+"""Where sections across the axis are taken, from the centre of the head."""
+
+SECTION_WIDTH_MM = 2.5
 SECTION_STEP_MM2 = 50.0
 """Sections that differ by less count as equally wide or narrow."""
 
@@ -79,7 +82,8 @@ class Tissue:
         """Return rows after a Gaussian filter; outside the view counts as 0."""
         sigma = sigma_mm / self.spacing_mm
         reach = math.ceil(2.5 * sigma)
-        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1.0) / sigma) ** 2)
+        steps = range(-reach, reach + 1)
+        kernel = torch.tensor([math.exp(-0.5 * (step / sigma) ** 2) for step in steps])
         kernel = kernel / kernel.sum()
         grid = self.grid(rows)
         for axis in range(3):
@@ -123,9 +127,9 @@ def landmarks(tissue: Tissue) -> Landmarks:
     """Return the landmarks of each femur of a batch."""
     head, axis = _head_and_axis(tissue)
     along, across = _cylinder(tissue, head, axis)
-    levels, sections = _profile(tissue, along, across)
-    beyond = sections[:, levels >= 18.0] / SECTION_STEP_MM2
-    weight = torch.softmax(-beyond, dim=1)
+    head_sections = _sections_mm2(tissue, along, across, HEAD_LEVELS_MM) / SECTION_STEP_MM2
+    neck_sections = _sections_mm2(tissue, along, across, NECK_LEVELS_MM) / SECTION_STEP_MM2
+    narrow = torch.softmax(-neck_sections, dim=1)
     up = _unit(torch.eye(3)[:1] - axis * axis[:, :1])
     superior = tissue.positions_mm[:, 0]
     low, high = SHAFT_LEVELS_MM
@@ -134,10 +138,9 @@ def landmarks(tissue: Tissue) -> Landmarks:
         along=along,
         across=across,
         upward=_along(tissue, head, up) / across.clamp(min=1.0),
-        neck_at=(weight * levels[levels >= 18.0]).sum(1),
-        head_mm2=torch.logsumexp(sections[:, levels < 15.0] / SECTION_STEP_MM2, 1)
-        * SECTION_STEP_MM2,
-        neck_mm2=-torch.logsumexp(-beyond, dim=1) * SECTION_STEP_MM2,
+        neck_at=(narrow * torch.tensor(NECK_LEVELS_MM, dtype=torch.float32)).sum(1),
+        head_mm2=torch.logsumexp(head_sections, dim=1) * SECTION_STEP_MM2,
+        neck_mm2=-torch.logsumexp(-neck_sections, dim=1) * SECTION_STEP_MM2,
         slope=axis[:, 0],
         shaft=((superior > low) & (superior < high)).float(),
     )
@@ -177,16 +180,17 @@ def _head_and_axis(tissue: Tissue) -> tuple[Tensor, Tensor]:
     return head, axis
 
 
-def _profile(tissue: Tissue, along: Tensor, across: Tensor) -> tuple[Tensor, Tensor]:
-    """Return levels along the axis (mm) and the section ``(N, L)`` at each (mm2)."""
+def _sections_mm2(
+    tissue: Tissue, along: Tensor, across: Tensor, levels_mm: tuple[int, ...]
+) -> Tensor:
+    """Return the femur's section ``(N, L)`` at levels along the axis."""
     rod = tissue.femur * below(across, 32.0)
-    levels = torch.arange(-9.0, 46.0, PROFILE_STEP_MM)
     sections = [
-        (rod * torch.exp(-0.5 * ((along - level) / PROFILE_WIDTH_MM) ** 2)).sum(1)
-        for level in levels.tolist()
+        (rod * torch.exp(-0.5 * ((along - level) / SECTION_WIDTH_MM) ** 2)).sum(1)
+        for level in levels_mm
     ]
-    width = PROFILE_WIDTH_MM * math.sqrt(2.0 * math.pi)
-    return levels, torch.stack(sections, dim=1) * tissue.voxel_mm3 / width
+    width = SECTION_WIDTH_MM * math.sqrt(2.0 * math.pi)
+    return torch.stack(sections, dim=1) * tissue.voxel_mm3 / width
 
 
 def _centroid(tissue: Tissue, weight: Tensor) -> Tensor:
