@@ -59,7 +59,8 @@ class NetworkPredictor(nn.Module):
             mean: Tensor = (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
             return mean
         raw: Tensor = self.head(self.encoder(self._channels(image)))
-        return self.centre + self.scale * raw
+        estimates: Tensor = self.centre + self.scale * raw
+        return estimates
 
     def read_slices(self, image: Tensor) -> Tensor:
         """Return what is read of each axial slice, ``(N, D, A)``; slice-wise encoders only."""
