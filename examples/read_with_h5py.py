@@ -2,8 +2,8 @@
 
     python examples/read_with_h5py.py cohort.h5
 
-The layout is one page, qctkit/schema.py. This prints the table of samples, checks every checksum
-by that page's rule, and gives the mean HU in each femur.
+The layout is one page, docs/cohort-format.md. This prints the table of samples, checks every
+checksum by that page's rule, and gives the mean HU in each femur.
 """
 
 import argparse
@@ -20,23 +20,23 @@ path = parser.parse_args().cohort
 
 
 def checksum(group: h5py.Group) -> str:
-    """Return the SHA-256 of a sample: arrays (C order, little-endian), texts, attributes."""
+    """Return the SHA-256 of a sample: each dataset and attribute, by name."""
+    items = {f"@{name}": value for name, value in group.attrs.items() if name != "sha256"}
+
+    def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            items[name] = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
+
+    group.visititems(collect)
     digest = hashlib.sha256()
-    for name in ("volume", "mask", "region"):  # region: made samples only
-        if name in group:
-            array = group[name][()]  # (D, H, W)
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    for name in ("provenance", "truth", "synthesis"):  # synthesis: made samples only
-        if name in group:
-            digest.update(group[name].asstr()[()].encode())
-    for values in group.get("parameters", {}).values():  # made samples only, by name
-        digest.update(values[()].astype("<f4").tobytes())
-    attributes = {  # arrays as lists
-        name: value.tolist() if hasattr(value, "tolist") else value
-        for name, value in group.attrs.items()
-        if name != "sha256"
-    }
-    digest.update(json.dumps(attributes, sort_keys=True, separators=(",", ":")).encode())
+    for name in sorted(items):
+        value = items[name]
+        if isinstance(value, str):
+            content, kind, shape = value.encode(), "text", len(value.encode())
+        else:
+            content = value.astype(value.dtype.newbyteorder("<")).tobytes()  # C order
+            kind, shape = value.dtype.name, "x".join(map(str, value.shape)) or "scalar"
+        digest.update(f"{name} {kind} {shape}\n".encode() + content)
     return digest.hexdigest()
 
 

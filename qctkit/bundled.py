@@ -26,11 +26,24 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookimpl
 def register_readers() -> "Sequence[Reader]":
-    """Return the readers of DICOM series and NIfTI files."""
+    """Return the readers of DICOM series, image files, cohorts and exported cohorts."""
+    from qctkit.readers.cohort import CohortReader
     from qctkit.readers.dicom import DicomReader
+    from qctkit.readers.exported import ExportReader
+    from qctkit.readers.metaimage import MetaImageReader
     from qctkit.readers.nifti import NiftiReader
+    from qctkit.readers.nrrd import NrrdReader
+    from qctkit.readers.numpy_file import NumpyReader
 
-    return (NiftiReader(), DicomReader())
+    return (
+        NiftiReader(),
+        DicomReader(),
+        NrrdReader(),
+        MetaImageReader(),
+        NumpyReader(),
+        CohortReader(),
+        ExportReader(),
+    )
 
 
 @hookimpl
@@ -80,7 +93,8 @@ def register_recipes() -> "Sequence[Recipe]":
 
 @hookimpl
 def register_exporters() -> "Sequence[Exporter]":
-    """Return the NIfTI exporter."""
+    """Return the exporters of NIfTI and NRRD files."""
     from qctkit.exporters.nifti import NiftiExporter
+    from qctkit.exporters.nrrd import NrrdExporter
 
-    return (NiftiExporter(),)
+    return (NiftiExporter(), NrrdExporter())

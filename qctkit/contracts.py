@@ -3,8 +3,8 @@
 Built-ins and plugins meet the same contracts. Nothing here imports torch at run time.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,20 +24,46 @@ if TYPE_CHECKING:
 class Scan:
     """One CT acquisition as a reader found it.
 
-    Only sex, age, weight and geometry are taken from a header. A value that is absent or
-    impossible (age ``000Y``, weight 0, sex ``O``) is None.
+    Only sex, age, weight, tube voltage and geometry are taken from a header. A value that is
+    absent or impossible (age ``000Y``, weight 0, sex ``O``) is None.
 
     Attributes:
         volume: voxels in HU with their geometry.
         sex, age_years, weight_kg: what the header says.
+        tube_voltage_kvp: peak voltage of the X-ray tube, kV, which some calibrations depend on.
         description: format and size in a few words; never a header's text.
+        notes: what the user should know of how it was read, a sentence each.
     """
 
     volume: Volume
     sex: Sex | None = None
     age_years: float | None = None
     weight_kg: float | None = None
+    tube_voltage_kvp: float | None = None
     description: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class FoundScan:
+    """A scan that a reader found, its voxels not read yet.
+
+    Attributes:
+        description: format and size in a few words, which tell the scans of one folder apart;
+            never a header's text.
+        load: reads the voxels and gives the scan; from a file that qctkit wrote, the sample whole.
+            It can be pickled, since scans are read in several processes.
+        patient: what the files say to tell patients apart, empty where they do not. It groups
+            scans, or is hashed with the user's key, and is never shown or stored.
+        notes: what the user should know of how it was found, such as what was skipped.
+        place: where the user finds it, for messages; not the reader's to say.
+    """
+
+    description: str
+    load: Callable[[], Scan | Sample] = field(repr=False)
+    patient: str = field(default="", repr=False)
+    notes: tuple[str, ...] = ()
+    place: str = ""
 
 
 class Reader(Protocol):
@@ -45,9 +71,13 @@ class Reader(Protocol):
 
     Contract:
         - ``claims`` looks at the name, and at the first bytes where it must; it never raises;
-        - ``read`` gives the scans found at a path it claims, or raises ``ScanError`` naming the
-          file or slices and the way out; it never guesses a geometry;
-        - no name, date, identifier or free text of a header appears in a result or a message.
+        - ``find`` gives the scans at a path it claims, always in the same order, without reading
+          voxels; it raises ``ScanError`` where there is none;
+        - ``FoundScan.load`` gives the scan, or raises ``ScanError`` naming the slices and the way
+          out; it never guesses a geometry;
+        - messages do not name the path, since whoever asked adds it; no name, date, identifier
+          or free text of a header, and no name of a file below the path, appears in a result, a
+          log line or a message.
     """
 
     @property
@@ -59,8 +89,8 @@ class Reader(Protocol):
         """Whether this reader can read what lies at the path."""
         ...
 
-    def read(self, path: Path) -> Sequence[Scan]:
-        """Return the scans at the path."""
+    def find(self, path: Path) -> Sequence[FoundScan]:
+        """Return the scans at the path, their voxels not read yet."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Bone density of a volume as figures, and what a real cohort's figures are.
 
-Densities are in the volume's own scale: HU, or mg/cm3 where a calibration is known.
+Densities are in the unit of the voxels: HU, whether or not a calibration stands beside them.
 """
 
 from collections.abc import Sequence

@@ -1,30 +1,7 @@
-"""The cohort file on one page: HDF5, format 1.
+"""The names, types and shapes of everything in a cohort file, format 1.
 
-::
-
-    /                          attributes: format, format_version, qctkit_version, fingerprint,
-                               window_low_hu, window_high_hu
-    /run                       JSON text: what made the file (recipe, options, seed, versions)
-    /table/<column>            one value a sample, in order: sample_id, subject_id,
-                               source_subject_id, sex ("" when missing), age_years and weight_kg
-                               (NaN when missing), side, unit, depth, height, width
-    /refused                   JSON texts, one a refused candidate (made cohorts only)
-    /samples/<sample_id>/      attributes: sample_id, subject_id, sex, age_years, weight_kg
-                               (absent when missing), <attribute>_origin, affine, spacing_mm,
-                               unit, calibration_* (absent when uncalibrated), side, mask_origin,
-                               sha256
-        volume                 (D, H, W) int16 or float32, in the unit
-        mask                   (D, H, W) uint8, 1 in the femur
-        provenance, truth      JSON text
-        region                 (D, H, W) uint8, 1 where the recipe may change (made samples only)
-        synthesis              JSON text (made samples only)
-        parameters/<name>      the edit's parameters, float32 (made samples only)
-
-``affine`` maps the voxel index (d, h, w, 1) to RAS mm. ``sha256`` covers, in this order, the bytes
-of volume, mask and region (C order, little-endian), of the JSON texts, of the parameters by name,
-and of the other attributes as one JSON text (sorted names, no spaces, arrays as lists). The
-fingerprint is the SHA-256 of the samples' checksums and labels: it names exactly this cohort. A
-file holds no links out of itself, and nothing in it is ever unpickled.
+What they mean is written once, in ``docs/cohort-format.md``; tests hold that page, this module and
+a real file against one another.
 """
 
 FORMAT = "qctkit-cohort"
@@ -42,17 +19,109 @@ PROVENANCE = "provenance"
 TRUTH = "truth"
 SYNTHESIS = "synthesis"
 PARAMETERS = "parameters"
+SHA256 = "sha256"
 
-TABLE_COLUMNS = (
-    "sample_id",
-    "subject_id",
-    "source_subject_id",
-    "sex",
-    "age_years",
-    "weight_kg",
-    "side",
-    "unit",
-    "depth",
-    "height",
-    "width",
+FILE_ATTRIBUTES = {
+    "format": "text",
+    "format_version": "int64",
+    "qctkit_version": "text",
+    "window_low_hu": "float64",
+    "window_high_hu": "float64",
+    "fingerprint": "text",
+}
+"""Attributes of the root: type by name."""
+
+SAMPLE_ATTRIBUTES = {
+    "sample_id": ("text", ()),
+    "subject_id": ("text", ()),
+    "sex": ("text", ()),
+    "sex_origin": ("text", ()),
+    "age_years": ("float64", ()),
+    "age_years_origin": ("text", ()),
+    "weight_kg": ("float64", ()),
+    "weight_kg_origin": ("text", ()),
+    "affine": ("float64", (4, 4)),
+    "spacing_mm": ("float64", (3,)),
+    "unit": ("text", ()),
+    "scale": ("text", ()),
+    "calibration_slope_mg_cm3_per_hu": ("float64", ()),
+    "calibration_intercept_mg_cm3": ("float64", ()),
+    "calibration_material": ("text", ()),
+    "calibration_origin": ("text", ()),
+    "calibration_phantom": ("text", ()),
+    "calibration_rods": ("int64", ()),
+    "calibration_residual_mg_cm3": ("float64", ()),
+    "calibration_r": ("float64", ()),
+    "calibration_tube_voltage_kvp": ("float64", ()),
+    "calibration_is_approximate": ("uint8", ()),
+    "calibration_converted_by": ("float64", ()),
+    "calibration_converted_by_uncertainty": ("float64", ()),
+    "side": ("text", ()),
+    "mask_origin": ("text", ()),
+    SHA256: ("text", ()),
+}
+"""Attributes of a sample: type and shape by name."""
+
+SAMPLE_DATASETS = {
+    VOLUME: ("int16 or float32", 3),
+    MASK: ("uint8", 3),
+    PROVENANCE: ("text", 0),
+    TRUTH: ("text", 0),
+    REGION: ("uint8", 3),
+    SYNTHESIS: ("text", 0),
+    f"{PARAMETERS}/<name>": ("float32", None),
+}
+"""Datasets of a sample: type and number of axes (None: any) by name."""
+
+_CALIBRATION = (
+    "@calibration_slope_mg_cm3_per_hu",
+    "@calibration_intercept_mg_cm3",
+    "@calibration_material",
+    "@calibration_origin",
+    "@calibration_is_approximate",
 )
+"""What every calibration has; the rest is there where it is known."""
+
+OPTIONAL_TOGETHER = (
+    ("@sex", "@sex_origin"),
+    ("@age_years", "@age_years_origin"),
+    ("@weight_kg", "@weight_kg_origin"),
+    _CALIBRATION,
+    *(
+        (f"@{name}",)
+        for name in SAMPLE_ATTRIBUTES
+        if name.startswith("calibration_") and f"@{name}" not in _CALIBRATION
+    ),
+    (REGION, SYNTHESIS, PARAMETERS),
+)
+"""What a sample may lack: of each row all or none is there (``@`` marks an attribute)."""
+
+TABLE_COLUMNS = {
+    "sample_id": "text",
+    "subject_id": "text",
+    "source_subject_id": "text",
+    "source_sample_id": "text",
+    "recipe": "text",
+    "sex": "text",
+    "age_years": "float64",
+    "weight_kg": "float64",
+    "sex_origin": "text",
+    "age_years_origin": "text",
+    "weight_kg_origin": "text",
+    "side": "text",
+    "mask_origin": "text",
+    "unit": "text",
+    "scale": "text",
+    "calibration_slope_mg_cm3_per_hu": "float64",
+    "calibration_intercept_mg_cm3": "float64",
+    "calibration_material": "text",
+    "calibration_origin": "text",
+    "depth": "int64",
+    "height": "int64",
+    "width": "int64",
+    "spacing_depth_mm": "float64",
+    "spacing_height_mm": "float64",
+    "spacing_width_mm": "float64",
+    SHA256: "text",
+}
+"""Columns of the table, one value a sample: type by name."""

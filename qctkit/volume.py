@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qctkit.calibration import Calibration
+from qctkit.calibration import Calibration, scale_in_words, scale_label
 from qctkit.errors import InputError
 from qctkit.geometry import Geometry, Triple
 from qctkit.units import Unit
@@ -52,6 +52,16 @@ class Volume:
         """Whether mineral densities are known for these voxels."""
         return self.unit.is_calibrated or self.calibration is not None
 
+    @property
+    def scale_in_words(self) -> str:
+        """What the voxels mean, for titles: ``HU (calibrated: 0.8003 HU + 8.12 mg/cm3 ...)``."""
+        return scale_in_words(self.unit, self.calibration)
+
+    @property
+    def scale_label(self) -> str:
+        """What the voxels mean, for an axis: ``HU (uncalibrated)``, ``mg/cm3 HA``."""
+        return scale_label(self.unit, self.calibration)
+
     def with_voxels(self, voxels: NDArray[np.generic]) -> "Volume":
         """Return a volume with other voxels of the same shape, unit and calibration."""
         return Volume(compact(voxels), self.geometry, self.unit, self.calibration)
@@ -71,6 +81,8 @@ def compact(voxels: NDArray[np.generic]) -> Voxels:
                 f"{int((~finite).sum())} voxels are NaN or infinite, the first at (d, h, w) = "
                 f"{index}; replace them by a HU value before using the scan"
             )
+    if voxels.dtype == np.int16:
+        return np.array(voxels, dtype=np.int16)
     low, high = INT16_RANGE
     if voxels.min() >= low and voxels.max() <= high:
         whole = voxels.astype(np.int16)

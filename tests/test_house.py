@@ -8,6 +8,7 @@ import pytest
 import qctkit
 from qctkit import hookspecs
 from qctkit.cli.main import COMMANDS, run
+from qctkit.readers.table import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +25,17 @@ def test_every_file_that_the_pages_link_to_is_there() -> None:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not link.startswith("https://"):
                 assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_every_column_of_the_table_of_subjects_is_explained() -> None:
+    page = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")
+    explained = {
+        name
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert set(COLUMNS) <= explained
 
 
 def test_every_command_in_the_readme_exists() -> None:

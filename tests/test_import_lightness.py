@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-HEAVY = ("h5py", "matplotlib", "nibabel", "numpy", "onnx", "onnxruntime", "pydicom", "scipy",
-         "sklearn", "torch")  # fmt: skip
+HEAVY = ("SimpleITK", "h5py", "matplotlib", "nibabel", "numpy", "onnx", "onnxruntime", "pydicom",
+         "scipy", "sklearn", "torch")  # fmt: skip
 
 
 def _loaded_by(statement: str) -> set[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from qctkit.cli.options import output_option, overwrite_option, seed_option
+from qctkit.cli.options import output_option, overwrite_option, resume_option, seed_option
 from qctkit.cli.shown import shown_progress
 
 
@@ -31,7 +31,7 @@ from qctkit.cli.shown import shown_progress
 )
 @output_option("Cohort file to write.", default="augmented.h5")
 @seed_option
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run of this output.")
+@resume_option
 @overwrite_option
 def command(
     cohort: Path | None,

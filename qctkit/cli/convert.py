@@ -4,27 +4,42 @@ from pathlib import Path
 
 import click
 
-from qctkit.cli.options import cohort_argument, output_option, overwrite_option
+from qctkit.cli.options import output_option, overwrite_option
+from qctkit.cli.shown import shown_progress
+
+COHORT = "cohort"
 
 
 @click.command(name="convert")
-@cohort_argument
-@output_option("Folder to write into.")
-@click.option("--to", "target", default="nifti", show_default=True, help="Exporter to use.")
+@click.argument("cohort", type=click.Path(path_type=Path))
+@output_option("Folder to write into; with --to cohort the file to write.")
+@click.option(
+    "--to",
+    "target",
+    default="nifti",
+    show_default=True,
+    help="nifti, nrrd, another exporter, or cohort for a cohort file.",
+)
 @overwrite_option
 def command(cohort: Path, output: Path, target: str, overwrite: bool) -> None:
-    """Write a cohort in another format, geometry and unit intact.
+    """Write a cohort in another format, and back: COHORT is a file or an exported folder.
 
-    NIfTI: <sample_id>.nii.gz, _mask, _region (what the recipe may change), samples.csv and
-    refused.csv.
+    NIfTI and NRRD: <sample_id>.nii.gz or .nrrd, _mask, _region (what the recipe may change), with
+    samples.csv and refused.csv. JSON files beside them hold what images cannot, so that the
+    samples come back equal; an image edited since, as a mask in a viewer, is taken as edited.
 
     \b
     Example:
-        qctkit convert augmented.h5 -o out/ --to nifti
+        qctkit convert augmented.h5 -o out/ --to nrrd
+        qctkit convert out/ -o edited.h5 --to cohort
     """
+    from qctkit.pipeline.convert import open_cohort, write_cohort
     from qctkit.registry import load_registry
-    from qctkit.store.reader import CohortFile
 
+    if target == COHORT:
+        written = write_cohort(open_cohort(cohort), output, shown_progress(), overwrite=overwrite)
+        click.echo(f"{len(written)} samples written")
+        return
     exporter = load_registry().exporter(target)
-    files = exporter.export(CohortFile(cohort), output, overwrite=overwrite)
-    click.echo(f"{len(files)} files in {output}")
+    files = exporter.export(open_cohort(cohort), output, overwrite=overwrite)
+    click.echo(f"{len(files)} files written")

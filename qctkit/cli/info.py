@@ -1,6 +1,7 @@
 """``qctkit info``."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,16 @@ import click
 
 from qctkit.cli.options import cohort_argument, json_option
 
+ROWS_SHOWN = 40
+SIZES_SHOWN = 5
+LINE = "{:<24} {:<4} {:>9} {:>9}  {:<6} {:<13} {:<16} {}"
+
 
 @click.command(name="info")
 @cohort_argument
+@click.option("--all", "show_all", is_flag=True, help=f"List every sample, not only {ROWS_SHOWN}.")
 @json_option
-def command(cohort: Path, as_json: bool) -> None:
+def command(cohort: Path, show_all: bool, as_json: bool) -> None:
     """Show what a cohort file holds; its voxels are not read.
 
     \b
@@ -26,19 +32,81 @@ def command(cohort: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1, sort_keys=True))
         return
-    click.echo(f"{cohort}: {len(found['samples'])} samples, {found['refused']} refused candidates")
-    click.echo(f"made by qctkit {found['run'].get('command')}; window {found['window_hu']} HU")
-    click.echo("sample                   sex  age_years  weight_kg  side   shape          mask")
-    for row in found["samples"]:
+    for title, words in _summary(found):
+        click.echo(f"{title + ':':<13} {words}")
+    rows = found["samples"] if show_all else found["samples"][:ROWS_SHOWN]
+    if rows:
+        click.echo()
+        head = ("sample", "sex", "age_years", "weight_kg", "side", "shape", "spacing_mm", "mask")
+        click.echo(LINE.format(*head))
+    for row in rows:
         click.echo(_line(row))
+    left = len(found["samples"]) - len(rows)
+    if left:
+        click.echo(f"... and {left} more; --all lists every sample")
 
 
-def _line(row: dict[str, Any]) -> str:
-    shape = "x".join(str(n) for n in row["shape"])
+def _summary(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give titles and words, the most asked for first."""
+    counts = found["counts"]
+    yield (
+        "cohort",
+        f"{counts['samples']} samples, {counts['refused']} refused candidates, "
+        f"{counts['subjects']} subjects",
+    )
+    if counts["made"]:
+        recipes = _counts(found["recipes"])
+        yield "made", f"{counts['made']} of {counts['samples']} samples ({recipes})"
+    yield "sex", _counts(found["sex"])
+    yield "age_years", _range(found["age_years"])
+    yield "weight_kg", _range(found["weight_kg"])
+    yield "voxels", _counts(found["scales"])
+    yield "side", _counts(found["sides"])
+    yield "mask", _counts(found["masks"])
+    yield "size", _counts(found["sizes"], SIZES_SHOWN)
+    yield "spacing_mm", " x ".join(_extent(one) for one in found["spacing_mm"].values())
+    low, high = found["window_hu"]
+    yield "window", f"{low:g} to {high:g} HU"
+    yield "made by", f"qctkit {found['run'].get('command', '(not recorded)')}"
+    yield "fingerprint", found["fingerprint"]
+
+
+def _counts(counts: Mapping[str, int], shown: int | None = None) -> str:
+    """Return counts in words; one kind alone needs no number."""
+    if len(counts) == 1:
+        return next(iter(counts))
+    words = [f"{name} ({count})" for name, count in list(counts.items())[:shown]]
+    left = len(counts) - len(words)
+    return ", ".join(words) + (f", and {left} others" if left else "") or "-"
+
+
+def _range(figures: Mapping[str, float]) -> str:
+    missing = f", {figures['missing']} missing" if figures["missing"] else ""
+    if "median" not in figures:
+        return f"all {figures['missing']} missing" if missing else "-"
     return (
-        f"{row['sample_id']:<24} {row['sex'] or '-':<4} {_number(row['age_years']):<10} "
-        f"{_number(row['weight_kg']):<10} {row['side']:<6} {shape:<14} {row['mask']}"
-        f"{', calibrated' if row['calibrated'] else ''}"
+        f"{figures['least']:.1f} to {figures['greatest']:.1f}, "
+        f"median {figures['median']:.1f}{missing}"
+    )
+
+
+def _extent(figures: Mapping[str, float]) -> str:
+    if "median" not in figures:
+        return "-"
+    least, greatest = f"{figures['least']:.4g}", f"{figures['greatest']:.4g}"
+    return least if least == greatest else f"({least} to {greatest})"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return LINE.format(
+        row["sample_id"],
+        row["sex"] or "-",
+        _number(row["age_years"]),
+        _number(row["weight_kg"]),
+        row["side"],
+        "x".join(str(n) for n in row["shape"]),
+        "x".join(f"{mm:.3g}" for mm in row["spacing_mm"]),
+        row["mask"],
     )
 
 

@@ -11,8 +11,10 @@ from qctkit.errors import QctkitError
 
 COMMANDS = {
     "simulate": "Simulate a cohort of femurs with known truth.",
+    "calibrate": "Turn the rods of a phantom into a line to mg/cm3.",
     "ingest": "Turn DICOM folders and NIfTI files into a cohort.",
     "info": "Show what a cohort file holds.",
+    "verify": "Check a cohort file in full.",
     "train": "Train predictors of sex, age and weight.",
     "export": "Write the ONNX twins of predictors.",
     "predict": "Read sex, age and weight off every sample.",

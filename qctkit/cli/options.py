@@ -12,6 +12,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw."
 )
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with an interrupted run of this output."
+)
+workers_option = click.option(
+    "-j", "--workers", type=click.IntRange(1), help="Processes. Default: one a core, at most 4."
+)
 
 
 def output_option(what: str, default: str | None = None) -> Callable[[Any], Any]:

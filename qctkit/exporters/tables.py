@@ -19,6 +19,7 @@ SAMPLE_COLUMNS = (
     "side",
     "mask_origin",
     "unit",
+    "scale",
     "seed",
 )
 REFUSED_COLUMNS = (
@@ -58,6 +59,7 @@ def sample_row(sample: Sample) -> dict[str, str]:
         "side": sample.femur.side,
         "mask_origin": sample.femur.origin,
         "unit": sample.volume.unit,
+        "scale": sample.volume.scale_label,
         "seed": _cell(record.get("seed")),
     }
 

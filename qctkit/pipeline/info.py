@@ -1,32 +1,82 @@
-"""``qctkit info``: what a cohort file holds, without its voxels."""
+"""``qctkit info``: what a cohort file holds, from its table alone."""
 
 from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.cohort import Record
 from qctkit.store.reader import CohortFile
+from qctkit.subject import AGE, ATTRIBUTES, WEIGHT
+
+MISSING = "missing"
 
 
 def describe(cohort: CohortFile) -> Record:
-    """Return what a cohort file holds, as JSON values."""
-    rows = [
-        {
-            "sample_id": sample_id,
-            "subject_id": subject.subject_id,
-            "sex": subject.sex,
-            "age_years": subject.age_years,
-            "weight_kg": subject.weight_kg,
-            "origins": {name: str(origin) for name, origin in subject.origins.items()},
-            **cohort.summary(sample_id),
-        }
-        for sample_id in cohort.sample_ids
-        for subject in [cohort.subject(sample_id)]
-    ]
+    """Return what a cohort file holds, as JSON values: counts and ranges, then a row a sample.
+
+    No path is among them.
+    """
+    table = cohort.table
+    made = table["source_sample_id"] != ""
     return {
-        "path": str(cohort.path),
-        "samples": rows,
-        "refused": len(cohort.refused),
-        "units": dict(Counter(row["unit"] for row in rows)),
+        "counts": {
+            "samples": len(cohort),
+            "real": int((~made).sum()),
+            "made": int(made.sum()),
+            "subjects": len(set(table["source_subject_id"].tolist())),
+            "refused": cohort.refused_count,
+        },
+        "sex": _counted(table["sex"]),
+        **{one.name: _range(table[one.name]) for one in (AGE, WEIGHT)},
+        "units": _counted(table["unit"]),
+        "scales": _counted(table["scale"]),
+        "sides": _counted(table["side"]),
+        "masks": _counted(table["mask_origin"]),
+        "recipes": _counted(table["recipe"][made]),
+        "sizes": _counted(_sizes(cohort)),
+        "spacing_mm": {
+            axis: _range(table[f"spacing_{axis}_mm"]) for axis in ("depth", "height", "width")
+        },
         "window_hu": [cohort.window.low_hu, cohort.window.high_hu],
         "fingerprint": cohort.fingerprint,
         "run": cohort.run,
+        "samples": [_row(cohort, sample_id) for sample_id in cohort.sample_ids],
     }
+
+
+def _row(cohort: CohortFile, sample_id: str) -> Record:
+    row, subject = cohort.row(sample_id), cohort.subject(sample_id)
+    return {
+        "sample_id": sample_id,
+        "subject_id": subject.subject_id,
+        "source_subject_id": row["source_subject_id"],
+        "recipe": row["recipe"] or None,
+        **{name: getattr(subject, name) for name in ATTRIBUTES},
+        "origins": {name: str(subject.origin(name)) for name in ATTRIBUTES},
+        **cohort.summary(sample_id),
+        "sha256": row["sha256"],
+    }
+
+
+def _counted(values: NDArray[Any]) -> dict[str, int]:
+    """Return how often each value occurs, the most frequent first."""
+    return dict(Counter(value or MISSING for value in values.tolist()).most_common())
+
+
+def _range(values: NDArray[np.float64]) -> Record:
+    """Return the least, middle and greatest known value, and how many are missing."""
+    known = values[np.isfinite(values)]
+    figures = {} if not len(known) else {
+        "least": float(known.min()),
+        "median": float(np.median(known)),
+        "greatest": float(known.max()),
+    }  # fmt: skip
+    return {**figures, MISSING: len(values) - len(known)}
+
+
+def _sizes(cohort: CohortFile) -> NDArray[np.str_]:
+    lengths = [cohort.table[axis].tolist() for axis in ("depth", "height", "width")]
+    shapes = zip(*lengths, strict=True)
+    return np.array(["x".join(map(str, shape)) for shape in shapes], dtype=np.str_)

@@ -1,36 +1,38 @@
-"""DICOM CT series, in a folder tree or a zip archive."""
+"""DICOM CT series, in a folder tree or in zip archives."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from qctkit.contracts import Scan
+from qctkit.contracts import FoundScan, Scan
 from qctkit.errors import InputError, ScanError
-from qctkit.readers.dicom_files import DicomFile, dicom_files, holds_dicom
+from qctkit.readers.dicom_files import find_dicom, holds_dicom
 from qctkit.readers.dicom_header import (
     READ_TAGS,
     Kind,
+    SeriesKey,
     SliceHeader,
     kind_of,
     read_dataset,
-    slice_header,
+    series_key,
+    slice_headers,
 )
 from qctkit.readers.dicom_pixels import read_voxels
 from qctkit.readers.dicom_series import in_order, series_geometry
 from qctkit.subject import Sex
 from qctkit.volume import Volume
 
-logger = logging.getLogger(__name__)
-
 Known = TypeVar("Known", Sex, float)
+
+READ_KINDS = (Kind.CT_SLICE, Kind.ENHANCED)
 
 
 class DicomReader:
-    """Reads a CT series from a folder tree, a zip archive or a file of it.
+    """Finds the CT series in a folder tree, in zip archives or in a file.
 
-    Files are known by content, never by name or extension.
+    Files are known by content, never by name or extension, and sorted into series by the headers.
     """
 
     name = "dicom"
@@ -39,85 +41,110 @@ class DicomReader:
         """Whether the path is, or holds, a DICOM file."""
         return holds_dicom(path)
 
-    def read(self, path: Path) -> Sequence[Scan]:
-        """Return the one CT series at the path; what is not a CT slice is skipped and logged.
+    def find(self, path: Path) -> Sequence[FoundScan]:
+        """Return the CT series at the path, by series number; the first notes what was skipped.
 
         Raises:
-            ScanError: the slices at the path are not one whole, regular series.
+            ScanError: a file or archive is damaged, or no file is a CT slice.
+        """
+        slices, notes = _ct_slices(path)
+        found = []
+        for number, key in enumerate(sorted(slices), start=1):
+            series = DicomSeries(number, len(slices), tuple(slices[key]))
+            found.append(FoundScan(series.description, series.load, key.patient, notes))
+            notes = ()
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """The slices of one series, without their pixels.
+
+    Attributes:
+        number, of: place among the series found there, from 1, and how many those are.
+        slices: headers, in no order; an error for a slice whose header cannot be used.
+    """
+
+    number: int
+    of: int
+    slices: tuple[SliceHeader | ScanError, ...] = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """Number, size and ends of the series, such as a message shows."""
+        usable = [one for one in self.slices if isinstance(one, SliceHeader)]
+        words = f"series {self.number}: {len(self.slices)} slices"
+        if not usable:
+            return words
+        ends = sorted(usable, key=lambda one: one.height_mm)
+        rows, columns = ends[0].matrix
+        span = f"number {ends[0]}" + (f" to {ends[-1]}" if len(ends) > 1 else "")
+        return f"{words} of {rows} x {columns}, {span}"
+
+    def load(self) -> Scan:
+        """Return the scan.
+
+        Raises:
+            ScanError: the slices are not one whole, regular series of HU.
         """
         try:
-            with dicom_files(path) as files:
-                return tuple(_scan(series) for series in _series(_ct_slices(list(files))))
+            slices = in_order(_usable(self.slices))
+            geometry = series_geometry(slices)
+            volume = Volume(read_voxels(slices), geometry)
         except InputError as error:
-            raise ScanError(f"{path}: {error}") from error
+            which = f"series {self.number} of {self.of}: " if self.of > 1 else ""
+            raise ScanError(f"{which}{error}") from error
+        size = " x ".join(str(n) for n in geometry.shape)
+        return Scan(
+            volume,
+            sex=_agreed([one.sex for one in slices]),
+            age_years=_agreed([one.age_years for one in slices]),
+            weight_kg=_agreed([one.weight_kg for one in slices]),
+            tube_voltage_kvp=_agreed([one.tube_voltage_kvp for one in slices]),
+            description=f"DICOM series, {size} voxels (D, H, W)",
+        )
 
 
-def _ct_slices(files: Sequence[DicomFile]) -> list[SliceHeader]:
-    """Return the headers of the CT slices among the files."""
-    slices: list[SliceHeader] = []
+def _ct_slices(
+    path: Path,
+) -> tuple[dict[SeriesKey, list[SliceHeader | ScanError]], tuple[str, ...]]:
+    """Return the headers of the CT slices at the path by series, and a note of what is not one."""
+    series: dict[SeriesKey, list[SliceHeader | ScanError]] = {}
     skipped: Counter[Kind] = Counter()
-    for index, file in enumerate(files):
+    for count, (file, stream) in enumerate(find_dicom(path), start=1):
         try:
-            dataset = read_dataset(file, READ_TAGS)
+            dataset = read_dataset(stream, READ_TAGS)
         except ScanError as error:
             raise ScanError(
-                f"DICOM file {index + 1} of {len(files)} (in order of names): {error}; copy the "
-                "series again"
+                f"DICOM file {count} (in order of names): {error}; copy the series again"
             ) from None
         kind = kind_of(dataset)
-        if kind is Kind.CT_SLICE:
-            slices.append(slice_header(file, dataset))
-        else:
+        if kind not in READ_KINDS:
             skipped[kind] += 1
-    _report_skipped(skipped, len(slices))
-    return slices
-
-
-def _report_skipped(skipped: Counter[Kind], slices: int) -> None:
-    if skipped[Kind.MULTI_FRAME]:
-        raise ScanError(
-            f"{skipped[Kind.MULTI_FRAME]} x {Kind.MULTI_FRAME}, which is not read yet; convert it "
-            "to one file per slice (such as dcm4che's emf2sf) or to NIfTI"
-        )
+            continue
+        slices = series.setdefault(series_key(dataset), [])
+        try:
+            slices.extend(slice_headers(file, dataset, kind))
+        except ScanError as error:
+            slices.append(error)
     in_words = ", ".join(f"{count} x {kind}" for kind, count in skipped.items())
-    if not slices:
+    if not series:
         raise ScanError(f"no CT slices, only {in_words or 'files of other formats'}")
-    if skipped:
-        logger.warning("skipped what is not a CT slice: %s", in_words)
+    return series, (f"skipped what is not a CT slice: {in_words}",) if skipped else ()
 
 
-def _series(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """Sort slices into series, which must be one."""
-    series: dict[str, list[SliceHeader]] = {}
+def _usable(slices: Sequence[SliceHeader | ScanError]) -> list[SliceHeader]:
+    """Return the slices, all of which must be usable.
+
+    Raises:
+        ScanError: one is not.
+    """
+    usable = []
     for one in slices:
-        series.setdefault(one.series, []).append(one)
-    if len(series) > 1:
-        found = "; ".join(_in_words(one) for one in series.values())
-        raise ScanError(
-            f"slices of {len(series)} CT series are mixed ({found}); give each series a folder of "
-            "its own"
-        )
-    return list(series.values())
-
-
-def _in_words(series: Sequence[SliceHeader]) -> str:
-    ends = sorted(series, key=lambda one: one.height_mm)
-    span = f"number {ends[0]}" if len(series) == 1 else f"{ends[0]} to {ends[-1]}"
-    return f"{len(series)} x {span}"
-
-
-def _scan(series: Sequence[SliceHeader]) -> Scan:
-    slices = in_order(series)
-    geometry = series_geometry(slices)
-    volume = Volume(read_voxels(slices), geometry)
-    size = " x ".join(str(n) for n in geometry.shape)
-    return Scan(
-        volume,
-        sex=_agreed([one.sex for one in slices]),
-        age_years=_agreed([one.age_years for one in slices]),
-        weight_kg=_agreed([one.weight_kg for one in slices]),
-        description=f"DICOM series, {size} voxels (D, H, W)",
-    )
+        if isinstance(one, ScanError):
+            raise one
+        usable.append(one)
+    return usable
 
 
 def _agreed(values: Sequence[Known | None]) -> Known | None:

@@ -1,4 +1,4 @@
-"""Finding the DICOM files in a folder tree or a zip archive, by their content.
+"""Finding the DICOM files in a folder tree or in zip archives, by their content.
 
 A zip archive is read in place, one member in memory at a time: nothing is unpacked to disk, so
 no path in the archive is followed and no patient's file is left behind.
@@ -6,22 +6,27 @@ no path in the archive is followed and no patient's file is left behind.
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from io import BytesIO
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, TypeAlias
+from typing import IO
 
 from qctkit.errors import ScanError
 
-DicomFile: TypeAlias = Callable[[], BinaryIO]
-"""Opens one DICOM file for reading."""
-
 MAGIC = b"DICM"
 MAGIC_OFFSET = 128
+FIRST_GROUP = b"\x08\x00"
 LARGEST_MEMBER_BYTES = 2**31
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """Where a DICOM file lies: a path, or a member of the zip archive at the path."""
+
+    path: Path
+    member: str = ""
 
 
 def holds_dicom(path: Path) -> bool:
@@ -30,63 +35,86 @@ def holds_dicom(path: Path) -> bool:
     A damaged ``.zip`` counts, so that reading it can say what is wrong.
     """
     try:
-        with dicom_files(path) as files:
-            return next(files, None) is not None
+        return next(find_dicom(path), None) is not None
     except OSError:
         return False
     except ScanError:
         return True
 
 
-@contextmanager
-def dicom_files(path: Path) -> Iterator[Iterator[DicomFile]]:
-    """Give the DICOM files at the path, in the order of their names.
+def find_dicom(path: Path) -> Iterator[tuple[DicomFile, IO[bytes]]]:
+    """Give the DICOM files at the path, opened at their start, in the order of their names.
 
     Raises:
         ScanError: a zip archive is damaged, encrypted or holds a member too large for a slice.
     """
-    if path.suffix.lower() == ".zip" and path.is_file():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                yield _in_archive(archive)
-        except DAMAGED_ZIP:
-            raise ScanError("the zip archive is damaged or truncated; copy it again") from None
-    else:
-        yield _in_folder(path)
-
-
-def _in_folder(path: Path) -> Iterator[DicomFile]:
-    for file in [path] if path.is_file() else sorted(path.rglob("*")):
-        if file.is_file():
-            with file.open("rb") as stream:
-                is_dicom = _is_dicom(stream)
-            if is_dicom:
-                yield partial(_open, file)
-
-
-def _open(file: Path) -> BinaryIO:
-    return file.open("rb")
-
-
-def _in_archive(archive: zipfile.ZipFile) -> Iterator[DicomFile]:
-    for member in sorted(archive.infolist(), key=lambda member: member.filename):
-        if member.is_dir():
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        if file.suffix.lower() == ".zip":
+            yield from _find_in_archive(file)
             continue
-        if member.flag_bits & 1:
-            raise ScanError("the zip archive is encrypted; unpack it and give the folder")
-        with archive.open(member) as stream:
-            is_dicom = _is_dicom(stream)
-        if not is_dicom:
-            continue
-        if member.file_size > LARGEST_MEMBER_BYTES:
-            raise ScanError("the zip archive holds a file of more than 2 GiB; unpack it first")
-        yield partial(_unpack, archive, member)
+        with file.open("rb") as stream:
+            if _is_dicom(stream):
+                yield DicomFile(file), stream
+
+
+def open_again(files: Iterable[DicomFile]) -> Iterator[IO[bytes]]:
+    """Give files found before, opened one after the other and each archive only once.
+
+    Raises:
+        ScanError: an archive is damaged.
+    """
+    archives: dict[Path, zipfile.ZipFile] = {}
+    with ExitStack() as stack:
+        for file in files:
+            if not file.member:
+                with file.path.open("rb") as stream:
+                    yield stream
+                continue
+            try:
+                if file.path not in archives:
+                    archives[file.path] = stack.enter_context(zipfile.ZipFile(file.path))
+                with archives[file.path].open(file.member) as stream:
+                    yield stream
+            except DAMAGED_ZIP:
+                raise _damaged_archive() from None
+
+
+def _find_in_archive(path: Path) -> Iterator[tuple[DicomFile, IO[bytes]]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in sorted(archive.infolist(), key=lambda member: member.filename):
+                if member.is_dir():
+                    continue
+                if member.flag_bits & 1:
+                    raise ScanError("the zip archive is encrypted; unpack it and give the folder")
+                with archive.open(member) as stream:
+                    if not _is_dicom(stream):
+                        continue
+                    if member.file_size > LARGEST_MEMBER_BYTES:
+                        raise ScanError(
+                            "the zip archive holds a file of more than 2 GiB; unpack it first"
+                        )
+                    yield DicomFile(path, member.filename), stream
+    except DAMAGED_ZIP:
+        raise _damaged_archive() from None
+
+
+def _damaged_archive() -> ScanError:
+    return ScanError("the zip archive is damaged or truncated; copy it again")
 
 
 def _is_dicom(stream: IO[bytes]) -> bool:
+    """Whether a file has the preamble of DICOM PS3.10, or begins as older files without one do.
+
+    The stream is left at its start.
+    """
     start = stream.read(MAGIC_OFFSET + len(MAGIC))
-    return start[MAGIC_OFFSET:] == MAGIC
-
-
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
-    return BytesIO(archive.read(member))
+    stream.seek(0)
+    if start[MAGIC_OFFSET:] == MAGIC:
+        return True
+    # Without a preamble a file begins with a short element of group 0008, little endian: its tag,
+    # then two letters for its type, or four bytes for its length.
+    typed = start[4:6].isalpha() and start[4:6].isupper()
+    short = start[4:5] != b"\0" and start[5:8] == b"\0\0\0"
+    return start[:2] == FIRST_GROUP and start[3:4] == b"\0" and (typed or short)

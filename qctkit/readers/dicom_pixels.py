@@ -1,12 +1,16 @@
 """The pixels of a series in HU."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
 from qctkit.errors import ScanError
+from qctkit.readers.dicom_files import open_again
 from qctkit.readers.dicom_header import DAMAGED, LIBRARY_LOGGER, SliceHeader, read_dataset
 from qctkit.readers.hounsfield_range import LARGEST_HU, check_range
 from qctkit.readers.quiet import quiet
@@ -34,8 +38,8 @@ def read_voxels(slices: Sequence[SliceHeader]) -> Voxels:
         InputError: values are not HU.
     """
     voxels: Voxels = np.empty((len(slices), *slices[0].matrix), dtype=np.int16)
-    for index, one in enumerate(slices):
-        values = _hounsfield(_stored_values(one), one.slope, one.intercept)
+    for index, (one, stored) in enumerate(zip(slices, _stored_values(slices), strict=True)):
+        values = _hounsfield(stored, one.slope, one.intercept)
         check_range(values)
         if voxels.dtype == np.int16 and not _fits_int16(values):
             voxels = voxels.astype(np.float32)
@@ -43,22 +47,35 @@ def read_voxels(slices: Sequence[SliceHeader]) -> Voxels:
     return voxels
 
 
-def _stored_values(one: SliceHeader) -> NDArray[np.generic]:
-    try:
-        dataset = read_dataset(one.file, PIXEL_TAGS)
-        with quiet(LIBRARY_LOGGER):
-            if dataset.file_meta.TransferSyntaxUID == RLELossless:
-                # pylibjpeg's RLE decoder panics on damage, past every handler for exceptions.
-                dataset.pixel_array_options(decoding_plugin="pydicom")
-            pixels: NDArray[np.generic] = dataset.pixel_array
-    except (ScanError, *DAMAGED):
-        # What the decoders raise may quote header values.
-        raise ScanError(
-            f"the pixels of slice {one} are truncated or cannot be decoded; copy the series again"
-        ) from None
-    if pixels.shape != one.matrix:
-        raise ScanError(f"slice {one} is not one grey image; export the series again as CT images")
-    return pixels
+def _stored_values(slices: Sequence[SliceHeader]) -> Iterator[NDArray[np.generic]]:
+    """Give the stored values of each slice, decoding a multi-frame file frame by frame."""
+    files = [file for file, _ in groupby(slices, lambda one: one.file)]
+    for (_, of_file), stream in zip(
+        groupby(slices, lambda one: one.file), open_again(files), strict=True
+    ):
+        dataset: Dataset | None = None
+        for one in of_file:
+            try:
+                dataset = dataset or read_dataset(stream, PIXEL_TAGS)
+                pixels = _decoded(dataset, one.frame)
+            except (ScanError, *DAMAGED):
+                # What the decoders raise may quote header values.
+                raise ScanError(
+                    f"the pixels of slice {one} are truncated or cannot be decoded; copy the "
+                    "series again"
+                ) from None
+            if pixels.shape != one.matrix:
+                raise ScanError(
+                    f"slice {one} is not one grey image; export the series again as CT images"
+                )
+            yield pixels
+
+
+def _decoded(dataset: Dataset, frame: int | None) -> NDArray[np.generic]:
+    # pylibjpeg's RLE decoder panics on damage, past every handler for exceptions.
+    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
+    with quiet(LIBRARY_LOGGER):
+        return pixel_array(dataset, index=frame, decoding_plugin=plugin, raw=True)
 
 
 def _hounsfield(

@@ -1,11 +1,12 @@
-"""NIfTI files: volumes in HU and femur masks."""
+"""NIfTI files: volumes in HU, masks and label images."""
 
-import logging
 import re
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import nibabel
 import numpy as np
@@ -13,93 +14,93 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from qctkit.contracts import Scan
+from qctkit.contracts import FoundScan, Scan
 from qctkit.errors import InputError, ScanError
-from qctkit.geometry import FloatArray, Geometry
-from qctkit.readers.hounsfield_range import check_range
+from qctkit.geometry import Geometry
+from qctkit.readers.image_file import ImageFile, Segment, scan_of, stated_unit
 from qctkit.readers.quiet import quiet
 from qctkit.units import Unit
-from qctkit.volume import Mask, Volume, compact
-
-logger = logging.getLogger(__name__)
 
 SUFFIXES = (".nii", ".nii.gz")
+PAIR_SUFFIXES = (".hdr", ".img")
+HEADER_SIZES = (348, 540)
+"""First number of an Analyze or NIfTI-1 header, and of a NIfTI-2 header."""
 DISAGREEMENT_MM = 0.01
 """Difference of two affines' entries that is more than float32 rounding."""
 STATED_UNIT = re.compile(r"unit: (.+)")
 LIBRARY_LOGGER = "nibabel.global"
-UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+UNREADABLE = (
+    *(ImageFileError, HeaderDataError, OSError, EOFError, ValueError, KeyError, zlib.error),
+    *(MemoryError, OverflowError),  # a damaged size
+)
 
 
 class NiftiReader:
-    """Reads ``.nii`` and ``.nii.gz`` files."""
+    """Reads ``.nii`` and ``.nii.gz`` files, and says what to do with a ``.hdr`` / ``.img`` pair."""
 
     name = "nifti"
 
     def claims(self, path: Path) -> bool:
-        """Whether the path is a file that ends in ``.nii`` or ``.nii.gz``."""
-        return path.name.lower().endswith(SUFFIXES) and path.is_file()
+        """Whether the path is a file that ends in ``.nii`` or ``.nii.gz``, or one of a pair."""
+        return path.is_file() and (path.name.lower().endswith(SUFFIXES) or _is_of_pair(path))
 
-    def read(self, path: Path) -> Sequence[Scan]:
+    def find(self, path: Path) -> Sequence[FoundScan]:
         """Return the one scan of a NIfTI file.
 
-        Scaling is applied. The geometry is the sform, or the qform where there is no sform.
-
         Raises:
-            ScanError: the file is damaged, has no stated geometry, or is not one volume of HU.
+            ScanError: it is one file of two.
         """
-        image = _load(path)
-        try:
-            geometry = _geometry(image)
-            voxels = _voxels(path, image)
-            with quiet():  # an all-NaN array, which the volume refuses
-                check_range(voxels)
-            volume = Volume(compact(voxels), geometry, _unit(image))
-        except InputError as error:
-            raise ScanError(f"{path}: {error}") from error
-        size = " x ".join(str(n) for n in volume.voxels.shape)
-        return (Scan(volume, description=f"NIfTI, {size} voxels (D, H, W)"),)
+        if not path.name.lower().endswith(SUFFIXES):
+            raise ScanError(
+                "one file of a .hdr / .img pair, which is not read; convert it to one file: "
+                "nibabel.save(nibabel.load('scan.hdr'), 'scan.nii.gz')"
+            )
+        return (FoundScan("NIfTI file", partial(read_nifti, path)),)
 
 
-def read_mask(path: Path, geometry: Geometry) -> Mask:
-    """Return a boolean mask ``(D, H, W)`` from a NIfTI file of one label on the given grid.
+def read_nifti(path: Path) -> Scan:
+    """Return the scan of a NIfTI file.
+
+    Scaling is applied. The geometry is the sform, or the qform where there is no sform.
 
     Raises:
-        ScanError: the file is damaged, lies on another grid, is empty or holds several labels.
+        ScanError: the file is damaged.
+        InputError: it has no stated geometry, or is not one volume of HU.
     """
-    if not path.is_file():
-        raise ScanError(f"{path}: there is no such mask file; check the path")
-    image = _load(path)
-    try:
-        grid = _geometry(image)
-        voxels = _voxels(path, image)
-    except InputError as error:
-        raise ScanError(f"{path}: {error}") from error
-    if not grid.matches(geometry):
-        raise ScanError(
-            f"{path}: the mask must lie on the grid of its scan; the mask has {_in_words(grid)}, "
-            f"the scan {_in_words(geometry)}; resample the mask to the scan (nearest neighbour)"
-        )
-    _check_one_label(path, voxels)
-    return np.ascontiguousarray(voxels != 0)
+    return scan_of(read_nifti_image(path), "NIfTI")
 
 
-def _load(path: Path) -> Any:
-    """Open a NIfTI file without reading its voxels."""
+def read_nifti_image(path: Path) -> ImageFile:
+    """Return what a NIfTI file holds.
+
+    Raises:
+        ScanError: the file is damaged.
+        InputError: it has no stated geometry, or is not one volume of numbers.
+    """
     try:
         with quiet(LIBRARY_LOGGER):
             image = nibabel.load(path)
+            if not isinstance(image, nibabel.Nifti1Image | nibabel.Nifti2Image):
+                raise ScanError("not a single-file NIfTI image; convert it to .nii.gz")
+            geometry = _geometry(image)
+            notes = _disagreement(image.header)
+            return ImageFile(_voxels(image)[None], geometry, _unit(image), _segments(image), notes)
     except UNREADABLE:
-        raise _damaged(path) from None
-    if not isinstance(image, nibabel.Nifti1Image | nibabel.Nifti2Image):
-        raise ScanError(f"{path}: not a single-file NIfTI image; convert it to .nii.gz")
-    return image
+        raise ScanError(
+            "not a readable NIfTI file (truncated or damaged); copy or convert it again"
+        ) from None
 
 
-def _damaged(path: Path) -> ScanError:
-    return ScanError(
-        f"{path}: not a readable NIfTI file (truncated or damaged); copy or convert it again"
-    )
+def _is_of_pair(path: Path) -> bool:
+    """Whether a file is a NIfTI or Analyze header, or the voxels beside one."""
+    if path.suffix.lower() not in PAIR_SUFFIXES:
+        return False
+    try:
+        with path.with_suffix(".hdr").open("rb") as stream:
+            first = stream.read(4)
+    except OSError:
+        return False
+    return any(int.from_bytes(first, order) in HEADER_SIZES for order in ("little", "big"))
 
 
 def _geometry(image: Any) -> Geometry:
@@ -117,66 +118,53 @@ def _geometry(image: Any) -> Geometry:
     unit = header.get_xyzt_units()[0]
     if unit not in ("mm", "unknown"):
         raise InputError(f"the header gives lengths in {unit}; write the file again in mm")
-    _report_disagreement(header)
     affine = np.asarray(image.affine, dtype=np.float64)[:, [2, 1, 0, 3]]
     return Geometry((shape[2], shape[1], shape[0]), affine)
 
 
-def _report_disagreement(header: Any) -> None:
-    qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
-    if qform is None or sform is None:
-        return
-    difference = float(np.abs(qform - sform).max())
-    if difference > DISAGREEMENT_MM:
-        logger.warning("qform and sform differ by up to %.3g mm; the sform is used", difference)
-
-
-def _voxels(path: Path, image: Any) -> NDArray[np.generic]:
+def _voxels(image: Any) -> NDArray[np.generic]:
     """Return the scaled voxels ``(D, H, W)``."""
     dtype = image.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
         raise InputError("voxels are colours or complex numbers; expected one number per voxel")
-    try:
-        with quiet(LIBRARY_LOGGER):
-            voxels = np.asarray(image.dataobj)
-    except UNREADABLE:
-        raise _damaged(path) from None
+    voxels = np.asarray(image.dataobj)
+    if dtype.kind != "f" and np.issubdtype(voxels.dtype, np.floating):
+        voxels = _whole(voxels, float(image.dataobj.inter))
     return voxels.reshape(voxels.shape[:3], order="F").T
+
+
+def _whole(scaled: NDArray[np.floating[Any]], inter: float) -> NDArray[np.floating[Any]]:
+    """Return scaled whole numbers as such where a slope in float32, such as 0.1, missed them."""
+    rounded = np.rint(scaled)
+    rounding = np.finfo(np.float32).eps * (abs(inter) + np.abs(scaled - inter).max())
+    return rounded if np.abs(scaled - rounded).max() <= rounding else scaled
 
 
 def _unit(image: Any) -> Unit:
     """Return the unit that qctkit's own exporter stated, else HU."""
     stated = STATED_UNIT.search(bytes(image.header["descrip"]).decode("ascii", "replace"))
-    known = {unit.value: unit for unit in Unit}
-    return known.get(stated[1].rstrip("\0 "), Unit.HU) if stated else Unit.HU
+    return stated_unit(stated[1].rstrip("\0 ")) if stated else Unit.HU
 
 
-def _check_one_label(path: Path, voxels: NDArray[np.generic]) -> None:
-    labels = [float(label) for label in np.unique(voxels) if label != 0]
-    if not labels:
-        raise ScanError(f"{path}: the mask is empty; give a mask of the femur")
-    if len(labels) > 1:
-        first = ", ".join(f"{label:g}" for label in labels[:5])
-        raise ScanError(
-            f"{path}: a mask holds 0 and one other value, this one {len(labels)} ({first}"
-            f"{', ...' if len(labels) > 5 else ''}); write the femur's label to a file of its own"
-        )
-    if not labels[0].is_integer():
-        raise ScanError(f"{path}: the mask's value is {labels[0]:g}; expected a whole number")
+def _segments(image: Any) -> tuple[Segment, ...]:
+    """Return the labels named in a Caret extension, which TotalSegmentator writes."""
+    segments: list[Segment] = []
+    for extension in image.header.extensions:
+        try:
+            table = ElementTree.fromstring(bytes(extension.get_content()).strip(b"\0 \r\n"))
+            labels = [(one.text or "", int(one.attrib["Key"])) for one in table.iter("Label")]
+        except (ElementTree.ParseError, TypeError, *UNREADABLE):
+            continue  # an extension of another kind, which is no concern of ours
+        segments.extend(Segment(name, value) for name, value in labels if value != 0)
+    return tuple(segments)
 
 
-def _in_words(geometry: Geometry) -> str:
-    size = " x ".join(str(n) for n in geometry.shape)
-    spacing = " x ".join(f"{mm:.4g}" for mm in geometry.spacing_mm)
-    corner = ", ".join(f"{mm:.2f}" for mm in geometry.affine[:3, 3])
-    axes = _axes(geometry.directions)
-    return f"{size} voxels (D, H, W) of {spacing} mm from ({corner}) mm RAS along {axes}"
-
-
-def _axes(directions: FloatArray) -> str:
-    """Return the anatomical directions that d, h, w run to, such as ``S, A, R``."""
-    letters = ("RL", "AP", "SI")
-    nearest = np.abs(directions).argmax(axis=0)
-    return ", ".join(
-        letters[world][int(directions[world, axis] < 0)] for axis, world in enumerate(nearest)
-    )
+def _disagreement(header: Any) -> tuple[str, ...]:
+    """Return a note where the header states two geometries that differ."""
+    qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+    if qform is None or sform is None:
+        return ()
+    difference = float(np.abs(qform - sform).max())
+    if difference <= DISAGREEMENT_MM:
+        return ()
+    return (f"qform and sform differ by up to {difference:.3g} mm; the sform is used",)

@@ -4,14 +4,24 @@ import csv
 import difflib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from qctkit.calibration import CALIBRATION_COLUMNS
 from qctkit.errors import TableError
 from qctkit.subject import AGE, SUBJECT_ID_PATTERN, WEIGHT, Attribute, Sex
 
 REQUIRED_COLUMNS = ("subject_id", "path")
-OPTIONAL_COLUMNS = ("sex", "age_years", "weight_kg", "mask")
+OPTIONAL_COLUMNS = (
+    "sex",
+    "age_years",
+    "weight_kg",
+    "mask",
+    "mask_label",
+    "series",
+    "sample_id",
+    *CALIBRATION_COLUMNS,
+)
 COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
 OTHER_NAMES = {"gender": "sex"}
 SEXES = {"f": Sex.F, "female": Sex.F, "m": Sex.M, "male": Sex.M}
@@ -22,10 +32,15 @@ class TableRow:
     """One row of a table of subjects; what an empty cell leaves open is None.
 
     Attributes:
-        subject_id: pseudonym, unique in the table.
+        subject_id: pseudonym, or with a key any text that names the subject.
         path: the scan, existing.
         sex, age_years, weight_kg: as given.
         mask: femur mask on the scan's grid, existing.
+        mask_label: name or value of the femur's label in the mask.
+        series: number, from 1, of the scan among those at the path.
+        sample_id: name of the sample, for subjects with several rows.
+        rods_mask: mask of a phantom's rods on the scan's grid, existing.
+        calibration: cells of the columns that say how the scan is calibrated, as given.
         line: line of the table, for messages.
     """
 
@@ -36,13 +51,19 @@ class TableRow:
     weight_kg: float | None
     mask: Path | None
     line: int
+    mask_label: str | None = None
+    series: int | None = None
+    sample_id: str | None = None
+    rods_mask: Path | None = None
+    calibration: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_subject_table(path: Path) -> tuple[TableRow, ...]:
+def read_subject_table(path: Path, *, keyed: bool = False) -> tuple[TableRow, ...]:
     """Return the rows of a CSV table, with paths taken relative to the table.
 
-    Columns are ``subject_id,path,sex,age_years,weight_kg,mask``; the first two are required and
-    ``gender`` may stand for ``sex``.
+    The columns ``subject_id`` and ``path`` are required; ``gender`` may stand for ``sex``. A
+    subject may have several rows if each has a ``sample_id``. ``keyed`` says that ids will be
+    hashed, so that they may be any text and no message shows them.
 
     Raises:
         TableError: the table is missing, not CSV in UTF-8, or has a wrong column, row or value.
@@ -50,7 +71,7 @@ def read_subject_table(path: Path) -> tuple[TableRow, ...]:
     lines = _lines(path)
     first_line, header = next(lines, (1, []))
     columns = _columns(path, first_line, header)
-    rows = tuple(_row(path, line, columns, cells) for line, cells in lines)
+    rows = tuple(_row(path, line, columns, cells, keyed=keyed) for line, cells in lines)
     if not rows:
         raise TableError(f"{path}: the table has no rows; add one line per subject")
     _check_unique(path, rows)
@@ -99,7 +120,9 @@ def _unknown_column(name: str) -> str:
     return f"unknown column {name!r}; rename it to one of {', '.join(COLUMNS)}, or remove it"
 
 
-def _row(path: Path, line: int, columns: tuple[str, ...], cells: list[str]) -> TableRow:
+def _row(
+    path: Path, line: int, columns: tuple[str, ...], cells: list[str], *, keyed: bool
+) -> TableRow:
     if len(cells) != len(columns):
         raise TableError(
             f"{path}, line {line}: {len(cells)} cells where the header has {len(columns)}; "
@@ -110,13 +133,18 @@ def _row(path: Path, line: int, columns: tuple[str, ...], cells: list[str]) -> T
     if scan is None:
         raise given.error("path", "is empty; give the path of the scan")
     return TableRow(
-        subject_id=given.subject_id(),
+        subject_id=given.any_id() if keyed else given.plain_id("subject_id"),
         path=scan,
         sex=given.sex(),
         age_years=given.number(AGE),
         weight_kg=given.number(WEIGHT),
         mask=given.existing_path("mask"),
         line=line,
+        mask_label=given.text("mask_label") or None,
+        series=given.series(),
+        sample_id=given.plain_id("sample_id") if given.text("sample_id") else None,
+        rods_mask=given.existing_path("rods_mask"),
+        calibration={name: text for name in CALIBRATION_COLUMNS if (text := given.text(name))},
     )
 
 
@@ -131,18 +159,34 @@ class _Cells:
     def error(self, column: str, complaint: str) -> TableError:
         return TableError(f"{self.table}, line {self.line}, column {column!r}: {complaint}")
 
-    def subject_id(self) -> str:
-        value = self.values["subject_id"]
+    def text(self, column: str) -> str:
+        return self.values.get(column, "")
+
+    def plain_id(self, column: str) -> str:
+        value = self.values[column]
         if not SUBJECT_ID_PATTERN.fullmatch(value):
             raise self.error(
-                "subject_id",
+                column,
                 f"{value!r} must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a "
                 "letter or digit",
             )
         return value
 
+    def any_id(self) -> str:
+        if not self.values["subject_id"]:
+            raise self.error("subject_id", "is empty; give what names the subject")
+        return self.values["subject_id"]
+
+    def series(self) -> int | None:
+        text = self.text("series")
+        if text and not (text.isdecimal() and int(text) > 0):
+            raise self.error(
+                "series", f"{text!r} is not a whole number from 1; leave the cell empty if unsure"
+            )
+        return int(text) if text else None
+
     def sex(self) -> Sex | None:
-        value = self.values.get("sex", "")
+        value = self.text("sex")
         if not value:
             return None
         if value.lower() not in SEXES:
@@ -150,7 +194,7 @@ class _Cells:
         return SEXES[value.lower()]
 
     def number(self, attribute: Attribute) -> float | None:
-        text = self.values.get(attribute.name, "")
+        text = self.text(attribute.name)
         if not text:
             return None
         try:
@@ -166,7 +210,7 @@ class _Cells:
         return value
 
     def existing_path(self, column: str) -> Path | None:
-        text = self.values.get(column, "")
+        text = self.text(column)
         if not text:
             return None
         found = self.table.parent / text
@@ -176,11 +220,14 @@ class _Cells:
 
 
 def _check_unique(path: Path, rows: tuple[TableRow, ...]) -> None:
-    first_lines: dict[str, int] = {}
+    first_lines: dict[tuple[str, str], int] = {}
     for row in rows:
-        first = first_lines.setdefault(row.subject_id, row.line)
+        column, value = "subject_id", row.subject_id
+        if row.sample_id is not None:
+            column, value = "sample_id", row.sample_id
+        first = first_lines.setdefault((column, value), row.line)
         if first != row.line:
             raise TableError(
-                f"{path}, line {row.line}, column 'subject_id': {row.subject_id!r} is already on "
-                f"line {first}; give each subject one row and an id of its own"
+                f"{path}, line {row.line}, column {column!r}: the same as on line {first}; give "
+                "each subject one row, or each row of a subject a 'sample_id' of its own"
             )

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from qctkit.calibration import Calibration
 from qctkit.cohort import Sample
 from qctkit.density import bone_histogram
 from qctkit.geometry import Geometry
@@ -26,7 +27,8 @@ def comparison(source: Sample, made: Sample, window: Window) -> Figure:
     figure = Figure(figsize=(13, 5.4), layout="constrained")
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.3))
     centre = [int(np.median(axis)) for axis in np.nonzero(source.femur.voxels)]
-    unit = source.volume.unit
+    scale = source.volume.scale_label
+    figure.suptitle(source.volume.scale_in_words, fontsize=9)
     for row, (axis, name) in enumerate(((1, "coronal"), (0, "axial"))):
         at = _widest(source.femur.voxels, axis) if axis == 0 else centre[axis]
         planes = [np.take(one.volume.voxels, at, axis) for one in (source, made)]
@@ -39,7 +41,7 @@ def comparison(source: Sample, made: Sample, window: Window) -> Figure:
             if column == 0:
                 axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=0.8)
             axes.set_title(title, fontsize=10)
-            figure.colorbar(shown, ax=axes, shrink=0.8, label=str(unit))
+            figure.colorbar(shown, ax=axes, shrink=0.8).set_label(scale, fontsize=7)
     _histograms(figure.add_subplot(grid[:, 3]), source, made, window)
     return figure
 
@@ -55,7 +57,8 @@ def mask_overview(samples: Sequence[Sample]) -> Figure:
             _draw(axes, plane, sample.volume.geometry, axis, difference=False)
             outline = np.take(sample.femur.voxels, at, axis)
             axes.contour(outline, levels=[0.5], colors="#ffb000", linewidths=1.0)
-        figure.axes[-2].set_title(f"{sample.sample_id}\n{sample.femur.origin}", fontsize=8)
+        titles = (sample.sample_id, str(sample.femur.origin), sample.volume.scale_label)
+        figure.axes[-2].set_title("\n".join(titles), fontsize=8)
     return figure
 
 
@@ -100,10 +103,22 @@ def _histograms(axes: Any, source: Sample, made: Sample, window: Window) -> None
         centres, share = bone_histogram(values, limits)
         axes.plot(centres, 100 * share, style, label=label, color=colour)
     band = f"bone band {DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window"
-    axes.set_xlabel(f"{source.volume.unit} ({band})")
+    axes.set_xlabel(f"{source.volume.scale_label}\n{band}")
     axes.set_ylabel("share of the femur's voxels per 10 HU, %")
     axes.set_title("bone-band histogram", fontsize=10)
     axes.legend()
+    if source.volume.calibration is not None:
+        _density_axis(axes, source.volume.calibration)
+
+
+def _density_axis(axes: Any, line: Calibration) -> None:
+    """Show the density that each HU stands for along the top."""
+    slope, intercept = line.slope_mg_cm3_per_hu, line.intercept_mg_cm3
+    density = axes.secondary_xaxis(
+        "top",
+        functions=(lambda hu: slope * hu + intercept, lambda mg: (mg - intercept) / slope),
+    )
+    density.set_xlabel(f"{'approximate ' if line.is_approximate else ''}{line.unit}")
 
 
 def _widest(mask: NDArray[np.bool_], axis: int) -> int:

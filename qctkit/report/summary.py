@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 
+from qctkit.calibration import one_material
 from qctkit.cohort import Record
 from qctkit.progress import Progress
 from qctkit.report.pictures import as_png, comparison, mask_overview
@@ -44,7 +45,8 @@ def write_summary(made: CohortFile, real: CohortFile, path: Path, progress: Prog
         reasons=_reasons(made.refused),
         overview=overview,
         pictures=pictures,
-        calibrated=any(real.summary(one)["calibrated"] for one in masks[:1]),
+        scale=one_material({one: real.calibration(one) for one in real.sample_ids}),
+        lines=Counter(real.summary(one)["scale"] for one in real.sample_ids).most_common(),
         subjects=len({real.subject(one).subject_id for one in real.sample_ids}),
     )
     partial = path.with_name(f".{path.name}.partial")

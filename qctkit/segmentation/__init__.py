@@ -1,6 +1,6 @@
 """Volumes to femur masks."""
 
-from qctkit.segmentation.segment import segment_femora
+from qctkit.segmentation.segment import Segmentation, SegmentedFemur, segment_femora
 from qctkit.segmentation.side import femur_side
 
-__all__ = ["femur_side", "segment_femora"]
+__all__ = ["Segmentation", "SegmentedFemur", "femur_side", "segment_femora"]

@@ -6,6 +6,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from qctkit.segmentation.fill import fill_planes
+from qctkit.segmentation.morphology import close, grow, shrink
 from qctkit.segmentation.surface import HeadSurface
 from qctkit.volume import Mask
 
@@ -47,9 +48,9 @@ def grow_femur(image_hu: NDArray[np.float32], spacing_mm: float, surface: HeadSu
     head, wall = head_and_wall(image_hu.shape, spacing_mm, surface)
     smooth = ndimage.gaussian_filter(image_hu, 0.5 / spacing_mm)
     bone = (smooth > GROWN_HU) & ~wall
-    closed = _close(bone | head, CLOSING_MM, spacing_mm) & ~wall
+    closed = close(bone | head, CLOSING_MM, spacing_mm) & ~wall
     cavities = _fill(closed, spacing_mm) & ~closed & ~wall
-    solid = _close(bone | head | cavities, 1.5, spacing_mm) & ~wall
+    solid = close(bone | head | cavities, 1.5, spacing_mm) & ~wall
     solid = _fill(solid, spacing_mm) & ~wall
     femur = _part_with(solid, head, spacing_mm)
     return _trim(femur, wall, smooth, spacing_mm)
@@ -95,37 +96,16 @@ def _fill(mask: Mask, spacing_mm: float) -> Mask:
     return fill_planes(mask, int(LARGEST_HOLE_MM2 / spacing_mm**2))
 
 
-def _close(mask: Mask, radius_mm: float, spacing_mm: float) -> Mask:
-    margin = int(np.ceil(radius_mm / spacing_mm)) + 1
-    padded = np.pad(mask, margin, mode="edge")
-    closed = _shrink(_grow(padded, radius_mm, spacing_mm), radius_mm, spacing_mm)
-    inner = slice(margin, -margin)
-    return np.asarray(closed[inner, inner, inner] | mask)
-
-
-def _grow(mask: Mask, distance_mm: float, spacing_mm: float) -> Mask:
-    """Return the mask grown by about a distance, by turns along axes and diagonals."""
-    for turn in range(max(1, round(distance_mm / spacing_mm))):
-        structure = ndimage.generate_binary_structure(3, 1 + turn % 2)
-        mask = ndimage.binary_dilation(mask, structure)
-    return mask
-
-
-def _shrink(mask: Mask, distance_mm: float, spacing_mm: float) -> Mask:
-    """Return the mask shrunk by about a distance, but not from the border of the scan."""
-    return ~_grow(~mask, distance_mm, spacing_mm)
-
-
 def _part_with(solid: Mask, head: Mask, spacing_mm: float) -> Mask:
     """Return what hangs together with the head by more than thin bridges."""
-    core = _shrink(solid, OPENING_MM, spacing_mm) | head
+    core = shrink(solid, OPENING_MM, spacing_mm) | head
     labels, _ = ndimage.label(core)
     chosen = np.bincount(labels[head])
     if len(chosen) < 2:
         return np.zeros_like(solid)
     chosen[0] = 0
     part = labels == chosen.argmax()
-    return solid & _grow(part, OPENING_MM + 1.5 * spacing_mm, spacing_mm)
+    return solid & grow(part, OPENING_MM + 1.5 * spacing_mm, spacing_mm)
 
 
 def _trim(femur: Mask, wall: Mask, smooth: NDArray[np.float32], spacing_mm: float) -> Mask:
@@ -137,10 +117,10 @@ def _trim(femur: Mask, wall: Mask, smooth: NDArray[np.float32], spacing_mm: floa
     size = 2 * round(PEAK_REACH_MM / spacing_mm) + 1
     peak = ndimage.maximum_filter(smooth, size=size)
     half = np.clip(0.5 * (peak + SOFT_TISSUE_HU), LEAST_BONE_HU, MOST_BONE_HU)
-    rind = femur & ~_shrink(femur, TRIM_MM, spacing_mm)
-    loose = rind & (smooth < half) & ~_grow(wall, 1.5, spacing_mm)
-    outside = ndimage.binary_propagation(ndimage.binary_dilation(~femur) & loose, mask=loose)
-    trimmed = _fill(_close(femur & ~outside, 1.5, spacing_mm) & ~wall, spacing_mm) & ~wall
+    rind = femur & ~shrink(femur, TRIM_MM, spacing_mm)
+    loose = rind & (smooth < half) & ~grow(wall, 1.5, spacing_mm)
+    outside = ndimage.binary_propagation(grow(~femur, spacing_mm, spacing_mm) & loose, mask=loose)
+    trimmed = _fill(close(femur & ~outside, 1.5, spacing_mm) & ~wall, spacing_mm) & ~wall
     labels, _ = ndimage.label(trimmed)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0

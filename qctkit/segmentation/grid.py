@@ -25,33 +25,55 @@ def isotropic_grid(geometry: Geometry, spacing_mm: float) -> Geometry:
 
 
 def resample(volume: Volume, grid: Geometry) -> NDArray[np.float32]:
-    """Return the HU of a volume at the voxels of a grid, by linear interpolation."""
-    matrix, offset = _index_map(grid, volume.geometry)
+    """Return the HU of a volume at the voxels of a grid, by linear interpolation.
+
+    Only the part of the scan that the grid covers is touched.
+    """
+    box = _box_of(grid, volume.geometry)
+    native = volume.geometry.crop(box)
+    matrix, offset = _index_map(grid, native)
     moved = ndimage.affine_transform(
-        volume.voxels.astype(np.float32),
+        volume.voxels[box],
         matrix,
         offset,
         output_shape=grid.shape,
+        output=np.float32,
         order=1,
         mode="nearest",
     )
     if not _is_axis_aligned(matrix):
-        moved[~_inside(grid, volume.geometry)] = AIR_HU
-    return np.asarray(moved, dtype=np.float32)
+        moved[~_inside(grid, native)] = AIR_HU
+    return np.asarray(moved)
 
 
-def to_native(mask: Mask, grid: Geometry, native: Geometry) -> Mask:
-    """Return a mask of a grid on the scan's own voxels.
+def to_native(signed_mm: NDArray[np.float32], grid: Geometry, native: Geometry) -> Mask:
+    """Return the mask, on the scan's own voxels, of where a signed distance is positive.
 
-    A signed distance is interpolated rather than the mask, so that the surface stays smooth
-    where slices are thick.
+    The distance is interpolated rather than a mask, so that the surface stays smooth where
+    slices are thick.
     """
-    signed_mm = signed_distance_mm(mask, grid.spacing_mm[0])
-    matrix, offset = _index_map(native, grid)
+    box = _box_of(grid, native)
+    part = native.crop(box)
+    matrix, offset = _index_map(part, grid)
     moved = ndimage.affine_transform(
-        signed_mm, matrix, offset, output_shape=native.shape, order=1, mode="nearest"
+        signed_mm, matrix, offset, output_shape=part.shape, order=1, mode="nearest"
     )
-    return np.asarray(moved > 0.0)
+    whole = np.zeros(native.shape, dtype=np.bool_)
+    whole[box] = moved > 0.0
+    return whole
+
+
+def _box_of(grid: Geometry, native: Geometry) -> tuple[slice, ...]:
+    """Return the slices of the scan that a grid covers, and a voxel around."""
+    d, h, w = grid.shape
+    corners = grid.to_world([(i, j, k) for i in (0, d - 1) for j in (0, h - 1) for k in (0, w - 1)])
+    index = native.to_index(corners)
+    low = np.floor(index.min(axis=0)).astype(int) - 1
+    high = np.ceil(index.max(axis=0)).astype(int) + 2
+    return tuple(
+        slice(int(np.clip(a, 0, n - 1)), int(np.clip(b, 1, n)))
+        for a, b, n in zip(low, high, native.shape, strict=True)
+    )
 
 
 def signed_distance_mm(mask: Mask, spacing_mm: float) -> NDArray[np.float32]:

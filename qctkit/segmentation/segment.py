@@ -4,20 +4,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
-from qctkit.geometry import FloatArray, Geometry
+from qctkit.geometry import FloatArray, Geometry, Triple
+from qctkit.segmentation.doubts import find_doubts
+from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur
 from qctkit.segmentation.grid import isotropic_grid, resample, to_native
 from qctkit.segmentation.heads import HeadCandidate, find_heads
-from qctkit.segmentation.metal import find_metal
+from qctkit.segmentation.metal import find_metal, metal_near
 from qctkit.segmentation.spheres import Ball
-from qctkit.segmentation.surface import HeadSurface, find_surface
+from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface, find_surface
 from qctkit.volume import Mask, Volume
 
 SEARCH_MM = 2.0
+BODY_HU = -300.0
 FINE_MM = 1.0
 MARGIN_MM = 12.0
 NECK_MM = 50.0
@@ -25,7 +27,6 @@ HEAD_BOX_MM = 55.0
 SAME_HIP_MM = 90.0
 """Closer than this, two candidates belong to one hip; the heads of two hips are 150 mm apart."""
 
-SOUND_QUALITY = 0.25
 CLEARLY_BETTER = 1.3
 """Below a sound quality of its sphere, a head yields to another candidate this much better."""
 
@@ -43,45 +44,55 @@ WAY_OUT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What the search came to: femora kept, and femora left out for their implants."""
+class SegmentedFemur:
+    """A femur that was found, with what is known of how well.
 
-    femora: tuple[FemurMask, ...]
-    implants: int
-    candidates: int
+    Attributes:
+        mask: the filled femur, its side and its origin.
+        head_mm: centre of the head, world (RAS), mm.
+        head_radius_mm: radius of the sphere fitted to the head.
+        doubts: reasons to look at the mask before trusting it, in plain words; empty where
+            nothing speaks against it.
+    """
+
+    mask: FemurMask
+    head_mm: Triple
+    head_radius_mm: float
+    doubts: tuple[str, ...]
 
 
-def segment_femora(volume: Volume) -> tuple[FemurMask, ...]:
-    """Return one filled mask ``(D, H, W)`` per proximal femur in view, left before right.
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a scan shows of proximal femora.
+
+    Attributes:
+        femora: those found and usable, left before right.
+        left_out: those found and refused, each with its side and the reason.
+    """
+
+    femora: tuple[SegmentedFemur, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def hips_in_view(self) -> int:
+        """Number of proximal femora found, usable or not."""
+        return len(self.femora) + len(self.left_out)
+
+
+def segment_femora(volume: Volume) -> Segmentation:
+    """Return the filled mask ``(D, H, W)`` of each proximal femur in view, with doubts.
 
     Voxels must be HU or near them. Cortex, marrow cavity and trabecular bone are all in the
-    mask; the acetabulum is not. Femora with an implant are left out.
+    mask; the acetabulum is not. Femora with an implant are left out, with the reason.
 
     Raises:
-        SegmentationError: no femur is found, or only femora with implants.
+        SegmentationError: no femur is found, or only femora that are left out.
     """
-    found = _search(volume)
-    if found.femora:
-        return found.femora
-    if found.implants:
-        raise SegmentationError(
-            f"{found.implants} proximal femur with a metal implant was found and none without; "
-            f"densities beside metal cannot be trusted. Leave this scan out, or {WAY_OUT}"
-        )
-    raise SegmentationError(
-        "no proximal femur found: looked for a femoral head of 36 to 58 mm with a neck that leads "
-        f"to a shaft, found {found.candidates} ball-like places and no femur at any of them; "
-        f"{WAY_OUT}"
-    )
-
-
-def _search(volume: Volume) -> Found:
-    grid = isotropic_grid(volume.geometry, SEARCH_MM)
-    coarse = resample(volume, grid)
+    grid, coarse = _search_grid(volume)
     metal = find_metal(volume)
     heads = find_heads(coarse, SEARCH_MM)
-    femora: list[FemurMask] = []
-    implants = 0
+    femora: list[SegmentedFemur] = []
+    left_out: list[str] = []
     done_mm: list[FloatArray] = []
     for head in heads[:TRIED_HEADS]:
         centre_mm = grid.to_world(head.ball.centre)
@@ -93,12 +104,56 @@ def _search(volume: Volume) -> Found:
             continue
         done_mm.append(centre_mm)
         side = Side.RIGHT if located.surface.neck[2] > 0.0 else Side.LEFT
-        if _has_implant(mask, metal, volume.geometry):
-            implants += 1
-        elif all(other.side is not side for other in femora):
-            femora.append(FemurMask(mask, side, MaskOrigin.SEGMENTED))
-    femora.sort(key=lambda femur: femur.side is Side.RIGHT)
-    return Found(tuple(femora), implants, len(heads))
+        if metal_near(mask, metal, volume.spacing_mm, IMPLANT_REACH_MM):
+            left_out.append(f"{side} femur: a metal implant lies within {IMPLANT_REACH_MM:g} mm")
+        elif all(other.mask.side is not side for other in femora):
+            femora.append(_femur(FemurMask(mask, side, MaskOrigin.SEGMENTED), located, volume))
+    if not femora:
+        raise SegmentationError(_nothing_usable(left_out, len(heads), bool(metal.any())))
+    femora.sort(key=lambda femur: femur.mask.side is Side.RIGHT)
+    return Segmentation(tuple(femora), tuple(left_out))
+
+
+def _femur(mask: FemurMask, located: "Located", volume: Volume) -> SegmentedFemur:
+    surface = located.surface
+    x, y, z = (float(value) for value in located.grid.to_world(surface.centre))
+    doubts = find_doubts(mask.voxels, volume.geometry, surface, z)
+    return SegmentedFemur(mask, (x, y, z), surface.radius_mm, doubts)
+
+
+def _nothing_usable(left_out: list[str], candidates: int, metal: bool) -> str:
+    if left_out:
+        return (
+            f"no usable proximal femur: {'; '.join(left_out)}. Densities beside metal cannot be "
+            f"trusted. Leave this scan out, or {WAY_OUT}"
+        )
+    hint = "; the scan shows a large piece of metal, maybe a hip replacement" if metal else ""
+    return (
+        "no proximal femur found: looked for a femoral head of 36 to 58 mm with a neck that leads "
+        f"to a shaft, found {candidates} ball-like places and no femur at any of them{hint}; "
+        f"{WAY_OUT}"
+    )
+
+
+def _search_grid(volume: Volume) -> tuple[Geometry, NDArray[np.float32]]:
+    """Return the body on a coarse grid: a search through the air around it is wasted."""
+    grid = isotropic_grid(volume.geometry, SEARCH_MM)
+    image_hu = resample(volume, grid)
+    body = _body_box(image_hu)
+    return grid.crop(body), image_hu[body]
+
+
+def _body_box(image_hu: NDArray[np.float32]) -> tuple[slice, ...]:
+    """Return the slices that hold all that is not air, and a voxel around."""
+    body = image_hu > BODY_HU
+    if not body.any():
+        return tuple(slice(0, n) for n in image_hu.shape)
+    sides = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        (seen,) = np.nonzero(body.any(axis=others))
+        sides.append(slice(max(0, int(seen[0]) - 1), int(seen[-1]) + 2))
+    return tuple(sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +205,7 @@ def _segment_one(
     fine_grid = _box_around(extent_mm, MARGIN_MM, volume.geometry)
     fine = resample(volume, fine_grid)
     mask = grow_femur(fine, FINE_MM, surface.on(near_grid, fine_grid))
-    return to_native(mask, fine_grid, volume.geometry)
+    return to_native(signed_edge_mm(mask, fine, FINE_MM), fine_grid, volume.geometry)
 
 
 def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:
@@ -170,10 +225,3 @@ def _moved(head: HeadCandidate, grid: Geometry, fine: Geometry) -> HeadCandidate
     """Return a candidate in the indices of another grid with the same axes."""
     d, h, w = (float(i) for i in fine.to_index(grid.to_world(head.ball.centre)))
     return replace(head, ball=Ball((d, h, w), head.ball.radius_mm, head.ball.score))
-
-
-def _has_implant(mask: Mask, metal: Mask, geometry: Geometry) -> bool:
-    if not metal.any():
-        return False
-    away_mm = ndimage.distance_transform_edt(~metal, sampling=geometry.spacing_mm)
-    return bool((mask & (away_mm <= IMPLANT_REACH_MM)).any())

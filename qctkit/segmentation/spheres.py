@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-RADII_MM = np.arange(19.0, 31.0, 1.0)
+RADII_MM = np.arange(19.0, 31.0, 2.0)
 """Radii tried. Femoral heads measure 38 to 58 mm across; their outer votes spread a little."""
 
 EDGE_HU_PER_MM = 25.0

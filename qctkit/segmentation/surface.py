@@ -16,6 +16,10 @@ from qctkit.geometry import FloatArray, Geometry
 from qctkit.segmentation.heads import HeadCandidate
 from qctkit.segmentation.rays import sphere_directions
 
+SOUND_QUALITY = 0.48
+"""Quality below which a head's surface is unsure: 0.94 and more in simulated hips, 0.5 and more
+in real ones whose whole head is in the scan at good contrast."""
+
 RAYS = 2500
 """About 2 mm between neighbours on the surface of a head."""
 
@@ -41,8 +45,14 @@ DARK_WEIGHT = 0.4
 """Beyond the surface lies something darker than bone: a sphere within the head, whose rays end
 in trabecular bone, is worth less."""
 
+JOINT_WEIGHT = 0.75
+JOINT_HU = 200.0
+JOINT_REACH_MM = 5.0
+"""A gap this deep, with bone again within this distance, is the joint space between the head and
+its acetabulum. A sphere about the neck or the acetabulum meets none; the lower and outer part of
+a head has none either, so that a ray without one is worth less, not nothing."""
+
 DARK_HU = 60.0
-BONE_POWER = 1
 """Just within the surface lies bone all round: a sphere about the neck or the acetabulum, with
 muscle inside, is worth less."""
 
@@ -72,7 +82,7 @@ RADIUS_SPREAD_MM = 6.0
 """A weak preference, in which 18 and 29 mm lose about a third of their quality."""
 
 WIDEST_GAP_MM = 5.0
-SHIFT_SPREAD_MM = 18.0
+SHIFT_SPREAD_MM = 24.0
 """How readily the fit moves from the ball in any direction."""
 
 REACH_MM = 2.5
@@ -95,7 +105,9 @@ class HeadSurface:
         neck: unit vector from the centre towards the neck.
         directions: unit vectors of the rays, ``(RAYS, 3)``.
         radii_mm: distance of the surface along each ray.
-        quality: part (0 to 1) of the rays off the neck that end in a step at the sphere.
+        quality: mean worth of the rays off the neck that end in a step and a joint space at the
+            sphere; about 1 in a clear joint, below ``SOUND_QUALITY`` where the fit is unsure.
+        in_view: part (0 to 1) of the rays off the neck whose end the scan shows.
     """
 
     centre: FloatArray
@@ -104,6 +116,7 @@ class HeadSurface:
     directions: FloatArray
     radii_mm: FloatArray
     quality: float
+    in_view: float
 
     def on(self, grid: Geometry, other: Geometry) -> "HeadSurface":
         """Return the surface in the indices of another grid with the same axes."""
@@ -127,7 +140,10 @@ def find_surface(
     steps = _sample(fit.smooth, centre[None], directions, spacing_mm)[1][0]
     rewards = np.nan_to_num(steps) * _ray_weights(directions)[:, None]
     radii_mm = _smooth_surface(rewards, directions, radius_mm)
-    return HeadSurface(centre, radius_mm, neck, directions, radii_mm, quality)
+    off_neck = directions @ neck < NECK_COSINE
+    at_sphere = steps[off_neck, np.abs(RADII_MM - radius_mm).argmin()]
+    in_view = float(np.isfinite(at_sphere).mean())
+    return HeadSurface(centre, radius_mm, neck, directions, radii_mm, quality, in_view)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,17 +177,18 @@ class SphereFit:
         dozen places of a wide grid are all followed up.
         """
         wide = self.anchor + _shifts(reach_mm, 3.0) / self.spacing_mm
-        quality = self.evaluate(wide, SEARCH_RAYS // 2)[1]
+        quality = self.evaluate(wide, SEARCH_RAYS // 4)[1]
         starts = _spread(wide, quality, FOLLOWED_UP, 3.5 / self.spacing_mm)
         for step_mm in (1.75, 1.0, 0.5):
             around = _shifts(step_mm, step_mm) / self.spacing_mm
-            found = [self._best_of(start + around) for start in starts]
+            rays = SEARCH_RAYS // 2 if len(starts) > 3 else SEARCH_RAYS
+            found = [self._best_of(start + around, rays) for start in starts]
             found.sort(key=lambda sphere: -sphere[2])
             starts = [sphere[0] for sphere in found[:3]]
         return found[0]
 
-    def _best_of(self, centres: FloatArray) -> tuple[FloatArray, float, float]:
-        radii_mm, quality = self.evaluate(centres, SEARCH_RAYS)
+    def _best_of(self, centres: FloatArray, rays: int) -> tuple[FloatArray, float, float]:
+        radii_mm, quality = self.evaluate(centres, rays)
         best = int(quality.argmax())
         return centres[best], float(radii_mm[best]), float(quality[best])
 
@@ -185,12 +202,13 @@ class SphereFit:
         within = np.roll(values, round(WITHIN_MM / STEP_MM), axis=-1)
         dark = np.clip((BRIGHT_HU - beyond) / BRIGHT_HU, -1.0, 1.0)
         rewards = (steps + DARK_WEIGHT * dark) / (1.0 + DARK_WEIGHT)
+        rewards += JOINT_WEIGHT * _joint_depth(values)
         seen = np.isfinite(rewards)
         total = np.where(seen, rewards * weights, 0.0).sum(axis=1)
         shown = (seen * weights).sum(axis=1)
         quality = total / (shown + HIDDEN_WEIGHT * (weights.sum() - shown) + 1.0)
         bone = (within > DARK_HU).sum(axis=1) / np.maximum(np.isfinite(within).sum(axis=1), 1)
-        quality *= np.where(quality > 0.0, bone**BONE_POWER, 1.0)
+        quality *= np.where(quality > 0.0, bone, 1.0)
         quality = ndimage.gaussian_filter1d(quality, 0.7 / STEP_MM, axis=1)
         unusual = (RADII_MM - TYPICAL_RADIUS_MM) / RADIUS_SPREAD_MM
         moved_mm = np.linalg.norm(centres - self.anchor, axis=1) * self.spacing_mm
@@ -257,6 +275,24 @@ def _valley_depth(values: NDArray[np.float32]) -> NDArray[np.float32]:
         climb = values[..., lag:] - values[..., :-lag]
         depth[..., lag:] = np.fmax(depth[..., lag:], np.fmin(fall[..., :-lag], climb))
     return depth
+
+
+def _joint_depth(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the depth (0 to 1) of the gap between bone just within each radius and beyond it."""
+    values = np.nan_to_num(values)
+    within = round(WITHIN_MM / STEP_MM)
+    bone = ndimage.maximum_filter1d(values, within + 1, axis=-1, origin=within // 2)
+    gap = np.full_like(values, np.inf)
+    depth = np.zeros_like(values)
+    every = round(1.0 / STEP_MM)
+    for lag in range(every, round(JOINT_REACH_MM / STEP_MM) + 1, every):
+        np.maximum(
+            depth[..., :-lag],
+            np.minimum(bone[..., :-lag], values[..., lag:]) - gap[..., :-lag],
+            out=depth[..., :-lag],
+        )
+        np.minimum(gap[..., :-lag], values[..., lag:], out=gap[..., :-lag])
+    return np.asarray(np.clip(depth / JOINT_HU, 0.0, 1.0))
 
 
 def _smooth_surface(rewards: FloatArray, directions: FloatArray, radius_mm: float) -> FloatArray:

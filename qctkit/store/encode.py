@@ -1,59 +1,133 @@
-"""A sample as an HDF5 group, and back."""
+"""A sample as plain arrays, texts and attributes, and back; its checksum."""
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit import schema
 from qctkit.calibration import Calibration
-from qctkit.cohort import FemurMask, MaskOrigin, Record, Sample, Side, Synthesis
+from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side, Synthesis
 from qctkit.geometry import Geometry
 from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
 from qctkit.units import Material, Unit
 from qctkit.volume import Volume
 
-GZIP_LEVEL = 4
+Value: TypeAlias = str | float | np.generic | NDArray[np.float64]
+Array: TypeAlias = NDArray[Any]
+
+IMAGES = (schema.VOLUME, schema.MASK, schema.REGION)
 
 
-def write_sample(group: h5py.Group, sample: Sample) -> None:
-    """Write a sample into an empty group, its checksum last."""
-    _write_subject(group, sample.subject)
-    _write_volume(group, sample.volume)
-    group.attrs["sample_id"] = sample.sample_id
-    group.attrs["side"] = str(sample.femur.side)
-    group.attrs["mask_origin"] = str(sample.femur.origin)
-    _write_array(group, schema.MASK, sample.femur.voxels.astype(np.uint8))
-    write_json(group, schema.PROVENANCE, sample.provenance)
-    write_json(group, schema.TRUTH, sample.truth)
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A sample as it is stored, whatever the container.
+
+    Attributes:
+        attributes: texts, numbers and float64 arrays by name, without the checksum.
+        images: ``volume``, ``mask`` and, of a made sample, ``region``, all ``(D, H, W)``.
+        parameters: float32 arrays by name; None for a sample that no recipe made.
+        texts: JSON texts by name.
+    """
+
+    attributes: Mapping[str, Value]
+    images: Mapping[str, Array]
+    parameters: Mapping[str, Array] | None
+    texts: Mapping[str, str]
+
+    def checksum(self) -> str:
+        """Return the SHA-256 over everything, by the rule of ``docs/cohort-format.md``."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self._items()):
+            if isinstance(value, str):
+                content = value.encode()
+                digest.update(f"{name} text {len(content)}\n".encode())
+                digest.update(content)
+            else:
+                array = _little_endian(np.asarray(value))
+                shape = "x".join(map(str, array.shape)) or "scalar"
+                digest.update(f"{name} {array.dtype.name} {shape}\n".encode())
+                digest.update(array.data)
+        return digest.hexdigest()
+
+    def _items(self) -> Iterator[tuple[str, Any]]:
+        yield from ((f"@{name}", value) for name, value in self.attributes.items())
+        yield from self.images.items()
+        yield from self.texts.items()
+        for name, values in (self.parameters or {}).items():
+            yield f"{schema.PARAMETERS}/{name}", values
+
+
+def encode(sample: Sample) -> Encoded:
+    """Return a sample as it is stored.
+
+    Raises:
+        ValueError: a record holds NaN or infinity, which JSON cannot.
+    """
+    images: dict[str, Array] = {
+        schema.VOLUME: sample.volume.voxels,
+        schema.MASK: sample.femur.voxels.astype(np.uint8),
+    }
+    texts = {
+        schema.PROVENANCE: to_json(sample.provenance),
+        schema.TRUTH: to_json(sample.truth),
+    }
+    parameters = None
     if sample.synthesis is not None:
-        _write_synthesis(group, sample.synthesis)
-    group.attrs["sha256"] = checksum(group)
+        made = sample.synthesis
+        images[schema.REGION] = made.region.astype(np.uint8)
+        texts[schema.SYNTHESIS] = to_json(
+            {
+                "source_sample_id": made.source_sample_id,
+                "source_subject_id": made.source_subject_id,
+                "record": made.record,
+            }
+        )
+        parameters = {
+            name: np.asarray(values, dtype=np.float32) for name, values in made.parameters.items()
+        }
+    attributes: dict[str, Value] = {
+        "sample_id": sample.sample_id,
+        **_subject_attributes(sample.subject),
+        "affine": sample.volume.geometry.affine,
+        "spacing_mm": np.array(sample.volume.spacing_mm),
+        "unit": str(sample.volume.unit),
+        "scale": sample.volume.scale_in_words,
+        **_calibration_attributes(sample.volume.calibration),
+        "side": str(sample.femur.side),
+        "mask_origin": str(sample.femur.origin),
+    }
+    return Encoded(attributes, images, parameters, texts)
 
 
-def read_sample(group: h5py.Group) -> Sample:
-    """Return the sample that a group holds."""
-    femur = FemurMask(
-        group[schema.MASK][()].astype(bool),
-        Side(group.attrs["side"]),
-        MaskOrigin(group.attrs["mask_origin"]),
-    )
+def decode(stored: Encoded) -> Sample:
+    """Return the sample that was stored."""
+    attributes = stored.attributes
+    voxels = stored.images[schema.VOLUME]
+    d, h, w = voxels.shape
+    geometry = Geometry((d, h, w), np.asarray(attributes["affine"]))
+    unit = Unit(str(attributes["unit"]))
     return Sample(
-        sample_id=str(group.attrs["sample_id"]),
-        subject=read_subject(group),
-        volume=_read_volume(group),
-        femur=femur,
-        provenance=read_json(group, schema.PROVENANCE),
-        truth=read_json(group, schema.TRUTH),
-        synthesis=_read_synthesis(group) if schema.SYNTHESIS in group else None,
+        sample_id=str(attributes["sample_id"]),
+        subject=decode_subject(attributes),
+        volume=Volume(voxels, geometry, unit, decode_calibration(attributes)),
+        femur=FemurMask(
+            stored.images[schema.MASK].astype(bool),
+            Side(str(attributes["side"])),
+            MaskOrigin(str(attributes["mask_origin"])),
+        ),
+        provenance=json.loads(stored.texts[schema.PROVENANCE]),
+        truth=json.loads(stored.texts[schema.TRUTH]),
+        synthesis=_synthesis(stored) if schema.SYNTHESIS in stored.texts else None,
     )
 
 
-def read_subject(group: h5py.Group) -> Subject:
-    """Return the subject of a sample without touching its voxels."""
-    attributes = group.attrs
+def decode_subject(attributes: Mapping[str, Any]) -> Subject:
+    """Return the subject that attributes describe; what is absent is not known."""
     known = {name: attributes[name] for name in ATTRIBUTES if name in attributes}
     return Subject(
         subject_id=str(attributes["subject_id"]),
@@ -64,30 +138,18 @@ def read_subject(group: h5py.Group) -> Subject:
     )
 
 
-def checksum(group: h5py.Group) -> str:
-    """Return the SHA-256 of everything a sample's group holds, as ``schema`` defines it."""
-    digest = hashlib.sha256()
-    for name in (schema.VOLUME, schema.MASK, schema.REGION):
-        if name in group:
-            digest.update(_little_endian(group[name][()]))
-    for name in (schema.PROVENANCE, schema.TRUTH, schema.SYNTHESIS):
-        if name in group:
-            digest.update(group[name].asstr()[()].encode())
-    for values in group.get(schema.PARAMETERS, {}).values():
-        digest.update(_little_endian(values[()]))
-    attributes = {name: value for name, value in group.attrs.items() if name != "sha256"}
-    digest.update(to_json(attributes).encode())
-    return digest.hexdigest()
-
-
-def write_json(group: h5py.Group, name: str, value: Record | list[Record]) -> None:
-    """Write a value as JSON text; NaN and infinity are refused."""
-    group.create_dataset(name, data=to_json(value), dtype=h5py.string_dtype())
-
-
-def read_json(group: h5py.Group, name: str) -> Any:
-    """Return a value written by ``write_json``."""
-    return json.loads(group[name].asstr()[()])
+def decode_calibration(attributes: Mapping[str, Any]) -> Calibration | None:
+    """Return the calibration that attributes describe, None where there is none."""
+    if "calibration_material" not in attributes:
+        return None
+    known: dict[str, Any] = {}
+    for field in fields(Calibration):
+        value = attributes.get(f"calibration_{field.name}")
+        # HDF5 gives NumPy's numbers; a calibration holds Python's, so that it prints alike.
+        known[field.name] = value.item() if isinstance(value, np.generic) else value
+    known["material"] = Material(known["material"])
+    known["is_approximate"] = bool(known["is_approximate"])
+    return Calibration(**known)
 
 
 def to_json(value: Any) -> str:
@@ -97,78 +159,44 @@ def to_json(value: Any) -> str:
     )
 
 
-def _as_list(value: np.generic | np.ndarray) -> Any:
+def _as_list(value: np.generic | Array) -> Any:
     return value.tolist()
 
 
-def _little_endian(array: np.ndarray) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+def _little_endian(array: Array) -> Array:
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
 
 
-def _write_subject(group: h5py.Group, subject: Subject) -> None:
-    group.attrs["subject_id"] = subject.subject_id
+def _subject_attributes(subject: Subject) -> dict[str, Value]:
+    attributes: dict[str, Value] = {"subject_id": subject.subject_id}
     for name in ATTRIBUTES:
         value = getattr(subject, name)
         if value is not None:
-            # h5py stores plain text, not enumerations.
-            group.attrs[name] = str(value) if isinstance(value, str) else value
-            group.attrs[f"{name}_origin"] = str(subject.origin(name))
+            # HDF5 and JSON hold plain texts and numbers, not enumerations.
+            attributes[name] = str(value) if isinstance(value, str) else float(value)
+            attributes[f"{name}_origin"] = str(subject.origin(name))
+    return attributes
 
 
-def _write_volume(group: h5py.Group, volume: Volume) -> None:
-    _write_array(group, schema.VOLUME, volume.voxels)
-    group.attrs["affine"] = volume.geometry.affine
-    group.attrs["spacing_mm"] = volume.spacing_mm
-    group.attrs["unit"] = str(volume.unit)
-    if volume.calibration is not None:
-        line = volume.calibration
-        group.attrs["calibration_slope_mg_cm3_per_hu"] = line.slope_mg_cm3_per_hu
-        group.attrs["calibration_intercept_mg_cm3"] = line.intercept_mg_cm3
-        group.attrs["calibration_material"] = str(line.material)
-        group.attrs["calibration_origin"] = line.origin
+def _calibration_attributes(calibration: Calibration | None) -> dict[str, Value]:
+    """Return what is known of a calibration, each value in the type that the schema states."""
+    if calibration is None:
+        return {}
+    attributes: dict[str, Value] = {}
+    for field in fields(Calibration):
+        name, value = f"calibration_{field.name}", getattr(calibration, field.name)
+        kind, _ = schema.SAMPLE_ATTRIBUTES[name]
+        if value is not None:
+            attributes[name] = str(value) if kind == "text" else np.array(value, dtype=kind)[()]
+    return attributes
 
 
-def _read_volume(group: h5py.Group) -> Volume:
-    attributes = group.attrs
-    calibration = None
-    if "calibration_material" in attributes:
-        calibration = Calibration(
-            float(attributes["calibration_slope_mg_cm3_per_hu"]),
-            float(attributes["calibration_intercept_mg_cm3"]),
-            Material(attributes["calibration_material"]),
-            str(attributes["calibration_origin"]),
-        )
-    voxels = group[schema.VOLUME][()]
-    geometry = Geometry(voxels.shape, attributes["affine"])
-    return Volume(voxels, geometry, Unit(attributes["unit"]), calibration)
-
-
-def _write_synthesis(group: h5py.Group, synthesis: Synthesis) -> None:
-    _write_array(group, schema.REGION, synthesis.region.astype(np.uint8))
-    record = {
-        "source_sample_id": synthesis.source_sample_id,
-        "source_subject_id": synthesis.source_subject_id,
-        "record": synthesis.record,
-    }
-    write_json(group, schema.SYNTHESIS, record)
-    parameters = group.create_group(schema.PARAMETERS)
-    for name, values in synthesis.parameters.items():
-        parameters.create_dataset(name, data=np.asarray(values, dtype=np.float32))
-
-
-def _read_synthesis(group: h5py.Group) -> Synthesis:
-    stored = read_json(group, schema.SYNTHESIS)
+def _synthesis(stored: Encoded) -> Synthesis:
+    made = json.loads(stored.texts[schema.SYNTHESIS])
     return Synthesis(
-        stored["source_sample_id"],
-        stored["source_subject_id"],
-        group[schema.REGION][()].astype(bool),
-        stored["record"],
-        {name: values[()] for name, values in group[schema.PARAMETERS].items()},
+        made["source_sample_id"],
+        made["source_subject_id"],
+        stored.images[schema.REGION].astype(bool),
+        made["record"],
+        dict(stored.parameters or {}),
     )
-
-
-def _write_array(group: h5py.Group, name: str, array: Any) -> None:
-    group.create_dataset(
-        name, data=array, chunks=array.shape, compression="gzip", compression_opts=GZIP_LEVEL,
-        shuffle=True,
-    )  # fmt: skip

@@ -3,98 +3,180 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 
 from qctkit import schema
+from qctkit.calibration import Calibration
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, InputError
-from qctkit.store.encode import checksum, read_json, read_sample, read_subject
+from qctkit.store.encode import decode, decode_calibration
+from qctkit.store.group import read_group, read_json, refuse_links_out, sample_group
+from qctkit.store.table import (
+    Columns,
+    Row,
+    read_column,
+    read_table,
+    row_subject,
+    same_value,
+    table_row,
+)
 from qctkit.subject import Subject
+from qctkit.units import Unit
 from qctkit.window import Window
 
-_DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, MemoryError)
+DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError, MemoryError)
 """What h5py and its callers raise on bytes that are not what they should be."""
 
 
 class CohortFile:
-    """A cohort on disk. Opening it reads the table; ``load`` reads one sample.
+    """A cohort on disk. Opening it reads the ids; ``table`` all metadata, ``load`` one sample.
 
     Nothing stays open between calls, so an instance may be shared with worker processes.
 
+    Attributes:
+        fingerprint: names exactly these samples in this order.
+        window: the window stored with the cohort.
+        run: what made the file.
+        refused_count: number of refused candidates on record.
+
+    Example::
+
+        cohort = CohortFile(path)
+        old = cohort.table["sample_id"][cohort.table["age_years"] > 70]
+
     Raises:
         CohortFileError: the file is missing, damaged, of another format or version, or holds a
-            link out of itself.
+            link out of itself. Samples are looked at when they are loaded.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._open() as file:
-            self._subjects = self._read_subjects(file)
+        with self.open() as file:
+            refuse_links_out(file, path, deep=False)
+            refuse_links_out(file[schema.TABLE], path)
+            ids = read_column(file[schema.TABLE], "sample_id").tolist()
+            self._row_of = {sample_id: row for row, sample_id in enumerate(ids)}
+            if len(self._row_of) != len(ids):
+                raise CohortFileError(f"{path} is damaged: its table gives a sample id twice")
             self.fingerprint = str(file.attrs["fingerprint"])
             self.window = Window(
                 float(file.attrs["window_low_hu"]), float(file.attrs["window_high_hu"])
             )
             self.run: Record = read_json(file, schema.RUN)
-            texts = file[schema.REFUSED].asstr()[()] if schema.REFUSED in file else []
-            self.refused: tuple[Record, ...] = tuple(json.loads(text) for text in texts)
+            self.refused_count = len(file[schema.REFUSED]) if schema.REFUSED in file else 0
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
         """Ids in order."""
-        return tuple(self._subjects)
+        return tuple(self._row_of)
+
+    @cached_property
+    def table(self) -> Columns:
+        """All metadata, one value a sample in each column, read once; touches no voxels.
+
+        The columns are those of ``docs/cohort-format.md``: texts ("" where missing), float64 (NaN
+        where missing) and int64.
+        """
+        with self.open() as file:
+            columns = read_table(file[schema.TABLE])
+            if columns["sample_id"].tolist() != list(self._row_of):
+                raise CohortFileError(f"{self.path} has changed since it was opened")
+            return MappingProxyType(columns)
+
+    @cached_property
+    def refused(self) -> tuple[Record, ...]:
+        """Records of the refused candidates."""
+        with self.open() as file:
+            texts = file[schema.REFUSED].asstr()[()] if schema.REFUSED in file else []
+            return tuple(json.loads(text) for text in texts)
+
+    def row(self, sample_id: str) -> Row:
+        """Return what the table says of a sample.
+
+        Raises:
+            CohortFileError: there is no such sample.
+        """
+        if sample_id not in self._row_of:
+            raise CohortFileError(
+                f"{self.path} has no sample {sample_id!r}; `qctkit info` lists its samples"
+            )
+        position = self._row_of[sample_id]
+        return {name: column[position].item() for name, column in self.table.items()}
 
     def subject(self, sample_id: str) -> Subject:
         """Return the subject of a sample; touches no voxels.
 
         Raises:
-            CohortFileError: there is no such sample.
+            CohortFileError: there is no such sample, or what the table says of it is impossible.
         """
-        if sample_id not in self._subjects:
-            raise CohortFileError(
-                f"{self.path} has no sample {sample_id!r}; `qctkit info` lists its samples"
-            )
-        return self._subjects[sample_id]
+        row = self.row(sample_id)
+        try:
+            return row_subject(row)
+        except (ValueError, InputError) as error:
+            raise CohortFileError(f"{self.path} is damaged: {error}") from error
+
+    def calibration(self, sample_id: str) -> Calibration | None:
+        """Return the calibration of a sample, None where it has none; touches no voxels."""
+        self.row(sample_id)
+        with self.open() as file:
+            return decode_calibration(sample_group(file, sample_id, self.path).attrs)
 
     def summary(self, sample_id: str) -> Record:
-        """Return shape, spacing, unit, side and mask origin of a sample; touches no voxels."""
-        self.subject(sample_id)
-        with self._open() as file:
-            group = file[schema.SAMPLES][sample_id]
-            return {
-                "shape": [int(n) for n in group[schema.VOLUME].shape],
-                "spacing_mm": [float(one) for one in group.attrs["spacing_mm"]],
-                "unit": str(group.attrs["unit"]),
-                "calibrated": "calibration_material" in group.attrs,
-                "side": str(group.attrs["side"]),
-                "mask": str(group.attrs["mask_origin"]),
-            }
+        """Return shape, spacing, scale, side and mask origin of a sample; touches no voxels."""
+        row = self.row(sample_id)
+        return {
+            "shape": [row["depth"], row["height"], row["width"]],
+            "spacing_mm": [row[f"spacing_{axis}_mm"] for axis in ("depth", "height", "width")],
+            "unit": row["unit"],
+            "scale": row["scale"],
+            "calibrated": row["unit"] != Unit.HU or row["calibration_material"] != "",
+            "side": row["side"],
+            "mask": row["mask_origin"],
+        }
 
     def load(self, sample_id: str) -> Sample:
-        """Return one sample with its voxels, its checksum verified.
+        """Return one sample with its voxels, its checksum and its row of the table verified.
 
         Raises:
-            CohortFileError: there is no such sample, or its bytes are not those written.
+            CohortFileError: there is no such sample, its bytes are not those written, or the table
+                says something else of it.
         """
-        self.subject(sample_id)
-        with self._open() as file:
-            group = file[schema.SAMPLES][sample_id]
-            if checksum(group) != group.attrs["sha256"]:
+        row = self.row(sample_id)
+        with self.open() as file:
+            stored, stated = read_group(sample_group(file, sample_id, self.path))
+            sha256 = stored.checksum()
+            if sha256 != stated:
                 raise CohortFileError(
-                    f"{self.path}: the checksum of sample {sample_id} does not match its voxels; "
-                    "the file is damaged, restore or remake it"
+                    f"{self.path}: the checksum of sample {sample_id} does not match its voxels "
+                    "and metadata; the file is damaged, restore or remake it"
                 )
-            return read_sample(group)
+            sample = decode(stored)
+            found = table_row(sample, stored, sha256)
+            differing = [name for name, value in found.items() if not same_value(value, row[name])]
+            if differing:
+                raise CohortFileError(
+                    f"{self.path}: the table and sample {sample_id} disagree on "
+                    f"{', '.join(differing)}; the file is damaged, restore or remake it"
+                )
+            return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.load(sample_id) for sample_id in self.sample_ids)
 
     def __len__(self) -> int:
-        return len(self._subjects)
+        return len(self._row_of)
 
     @contextmanager
-    def _open(self) -> Iterator[h5py.File]:
+    def open(self) -> Iterator[h5py.File]:
+        """Give the HDF5 file for reading; what h5py raises on damage becomes one clear error.
+
+        Raises:
+            CohortFileError: the file is missing, damaged or of another format or version.
+        """
         if not self.path.is_file():
             raise CohortFileError(f"{self.path} does not exist or is not a file")
         try:
@@ -110,7 +192,7 @@ class CohortFile:
                 yield file
             except CohortFileError:
                 raise
-            except (*_DAMAGE, InputError) as error:
+            except (*DAMAGE, InputError) as error:
                 raise CohortFileError(f"{self.path} is damaged: {error}") from error
 
     def _check_format(self, file: h5py.File) -> None:
@@ -120,24 +202,3 @@ class CohortFile:
                 f"{self.path} is not a cohort file of format {schema.FORMAT} "
                 f"{schema.FORMAT_VERSION} (found {found[0]}, {found[1]})"
             )
-
-    def _read_subjects(self, file: h5py.File) -> dict[str, Subject]:
-        refuse_links_out(file, self.path)
-        order = file[schema.TABLE]["sample_id"].asstr()[()]
-        return {str(name): read_subject(file[schema.SAMPLES][name]) for name in order}
-
-
-def refuse_links_out(group: h5py.Group, path: Path) -> None:
-    """Refuse anything in the file that reaches outside it, or that is not a plain object.
-
-    Raises:
-        CohortFileError: a soft or external link, a virtual dataset or external storage.
-    """
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise CohortFileError(f"{path}: {group.name}/{name} is a link; refused")
-        child = group[name]
-        if isinstance(child, h5py.Group):
-            refuse_links_out(child, path)
-        elif child.is_virtual or child.external:
-            raise CohortFileError(f"{path}: {child.name} keeps its data in another file; refused")

@@ -6,22 +6,24 @@ a valid cohort file. When the run is complete the parts are put together, in ord
 output, which appears under its name only when it is whole.
 """
 
-import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import h5py
-import numpy as np
 
 import qctkit
 from qctkit import schema
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, OutputExistsError
-from qctkit.store.encode import read_json, read_subject, to_json, write_json, write_sample
+from qctkit.store.encode import encode, to_json
+from qctkit.store.group import write_group, write_json, write_texts
+from qctkit.store.table import Row, fingerprint, read_table, table_row, table_rows, write_table
 from qctkit.window import DEFAULT_WINDOW, Window
 
 PART_DIGITS = 6
@@ -40,6 +42,8 @@ class CohortWriter:
         window: the window stored with the cohort.
         overwrite: replace an existing output, and forget the parts of an interrupted run.
         keep_parts: leave the parts of an interrupted run for a later resume.
+        inputs: digest of what the run was given that ``run`` must not hold, such as paths; a
+            resumed run must have the same.
 
     Raises:
         OutputExistsError: the output, or an interrupted run of it, is there already.
@@ -54,14 +58,16 @@ class CohortWriter:
         overwrite: bool = False,
         keep_parts: bool = False,
         resume: bool = False,
+        inputs: str = "",
     ) -> None:
         self.path = path
+        self._inputs = inputs
         self._run = run
         self._window = window
         self._keep_parts = keep_parts
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
-        self._ids: set[str] = set()
+        self._noted: dict[int, _Noted] = {}
         if self._parts.exists() and not resume:
             shutil.rmtree(self._parts)
         self._parts.mkdir(parents=True, exist_ok=True)
@@ -78,9 +84,13 @@ class CohortWriter:
     ) -> None:
         if error_type is None:
             self._assemble()
-            shutil.rmtree(self._parts)
+            self.discard()
         elif not self._keep_parts:
-            shutil.rmtree(self._parts)
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the parts."""
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     @property
     def parts(self) -> Path:
@@ -89,44 +99,46 @@ class CohortWriter:
 
     def done(self, position: int) -> bool:
         """Whether the part at a position of the run is on disk."""
-        return self._part(position).exists()
+        return self.part(position).exists()
 
-    def add(self, position: int, sample: Sample) -> None:
-        """Store a sample as the part at a position of the run.
+    def add(self, position: int, *samples: Sample) -> None:
+        """Store samples as the part at a position of the run.
 
-        Raises:
-            CohortFileError: a sample of this id was added before.
+        Any process may do so: parts are files of their own, and ids are checked at the end.
         """
-        if sample.sample_id in self._ids:
-            raise CohortFileError(f"sample {sample.sample_id} is given twice; ids must be unique")
-        self._ids.add(sample.sample_id)
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            write_sample(file.create_group(f"{schema.SAMPLES}/{sample.sample_id}"), sample)
-            self._finish(file)
+        rows = []
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
+            groups = file.create_group(schema.SAMPLES)
+            for sample in samples:
+                stored = encode(sample)
+                sha256 = stored.checksum()
+                write_group(groups.create_group(sample.sample_id), stored, sha256)
+                rows.append(table_row(sample, stored, sha256))
+            write_root(file, rows, self._run, self._window)
+        self._noted[position] = _Noted(tuple(rows))
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
-        with _Replacing(self._part(position)) as temporary, h5py.File(temporary, "w") as file:
-            _write_texts(file, schema.REFUSED, [to_json(record)])
-            self._finish(file)
+        texts = [to_json(record)]
+        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
+            write_texts(file, schema.REFUSED, texts)
+            write_root(file, [], self._run, self._window)
+        self._noted[position] = _Noted(refused=tuple(texts))
 
     def stored(self) -> tuple[int, int]:
         """Return how many samples and refusals are on disk."""
-        samples = refused = 0
-        for part in self._part_files():
-            with h5py.File(part, "r") as file:
-                samples += len(file[schema.SAMPLES]) if schema.SAMPLES in file else 0
-                refused += len(file[schema.REFUSED]) if schema.REFUSED in file else 0
-        return samples, refused
+        parts = self._note_parts().values()
+        return sum(len(part.rows) for part in parts), sum(len(part.refused) for part in parts)
 
     def _begin_or_resume(self) -> None:
         """Keep the run beside its parts, so that only the same run can go on with them."""
         begun = self._parts / RUN_RECORD
-        text = to_json(self._run)
+        now = {**self._run, "inputs": self._inputs}
+        text = to_json(now)
         if begun.exists() and begun.read_text(encoding="utf-8") != text:
             before = json.loads(begun.read_text(encoding="utf-8"))
             changed = sorted(
-                key for key in before.keys() | self._run if before.get(key) != self._run.get(key)
+                key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
             )
             raise OutputExistsError(
                 f"{self._parts} holds a run with other options ({', '.join(changed)} differ); "
@@ -135,39 +147,67 @@ class CohortWriter:
         with _Replacing(begun) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def _part(self, position: int) -> Path:
+    def part(self, position: int) -> Path:
+        """Return where the part at a position of the run is, itself a cohort file."""
         return self._parts / f"{position:0{PART_DIGITS}d}.h5"
 
     def _part_files(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.h5"))
 
+    def _note_parts(self) -> dict[int, "_Noted"]:
+        """Return what is on disk, by position; reads only parts of other processes and runs."""
+        for path in self._part_files():
+            position = int(path.stem)
+            if position not in self._noted:
+                with h5py.File(path, "r") as part:
+                    rows = tuple(table_rows(read_table(part[schema.TABLE])))
+                    refused = part[schema.REFUSED].asstr()[()] if schema.REFUSED in part else ()
+                    self._noted[position] = _Noted(rows, tuple(refused))
+        return dict(sorted(self._noted.items()))
+
     def _assemble(self) -> None:
-        refused: list[str] = []
+        """Put the parts together in order; compressed chunks are copied as they are."""
+        noted = self._note_parts()
+        rows = [row for part in noted.values() for row in part.rows]
+        refused = [text for part in noted.values() for text in part.refused]
+        _refuse_repeated_ids(rows)
         with _Replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
             samples = file.create_group(schema.SAMPLES)
-            order: list[str] = []
-            for part_path in self._part_files():
-                with h5py.File(part_path, "r") as part:
-                    for sample_id, group in part.get(schema.SAMPLES, {}).items():
-                        part.copy(group, samples, name=sample_id)
-                        order.append(sample_id)
-                    if schema.REFUSED in part:
-                        refused.extend(part[schema.REFUSED].asstr()[()])
+            for position in noted:
+                with h5py.File(self.part(position), "r") as part:
+                    for row in noted[position].rows:
+                        part.copy(part[schema.SAMPLES][row["sample_id"]], samples)
             if refused:
-                _write_texts(file, schema.REFUSED, refused)
-            self._finish(file, order)
+                write_texts(file, schema.REFUSED, refused)
+            write_root(file, rows, self._run, self._window)
 
-    def _finish(self, file: h5py.File, order: Sequence[str] | None = None) -> None:
-        samples = file.require_group(schema.SAMPLES)
-        write_json(file, schema.RUN, self._run)
-        groups = [samples[name] for name in (samples if order is None else order)]
-        _write_table(file.create_group(schema.TABLE), groups)
-        file.attrs["format"] = schema.FORMAT
-        file.attrs["format_version"] = schema.FORMAT_VERSION
-        file.attrs["qctkit_version"] = qctkit.__version__
-        file.attrs["window_low_hu"] = self._window.low_hu
-        file.attrs["window_high_hu"] = self._window.high_hu
-        file.attrs["fingerprint"] = _fingerprint(groups)
+
+@dataclass(frozen=True)
+class _Noted:
+    """What a part holds: rows of the table, and texts of refusals."""
+
+    rows: tuple[Row, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
+    counts = Counter(str(row["sample_id"]) for row in rows)
+    for sample_id, count in counts.items():
+        if count > 1:
+            raise CohortFileError(f"sample {sample_id} is given twice; ids must be unique")
+
+
+def write_root(file: h5py.File, rows: Sequence[Row], run: Record, window: Window) -> None:
+    """Write everything but samples and refusals: the run, the table and what names the file."""
+    file.require_group(schema.SAMPLES)
+    write_json(file, schema.RUN, run)
+    write_table(file.create_group(schema.TABLE), rows)
+    file.attrs["format"] = schema.FORMAT
+    file.attrs["format_version"] = schema.FORMAT_VERSION
+    file.attrs["qctkit_version"] = qctkit.__version__
+    file.attrs["window_low_hu"] = window.low_hu
+    file.attrs["window_high_hu"] = window.high_hu
+    file.attrs["fingerprint"] = fingerprint(str(row[schema.SHA256]) for row in rows)
 
 
 def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False) -> None:
@@ -210,49 +250,3 @@ class _Replacing:
         with self._temporary.open("rb") as file:
             os.fsync(file.fileno())
         self._temporary.replace(self._path)
-
-
-def _write_table(table: h5py.Group, samples: Sequence[h5py.Group]) -> None:
-    rows = [_row(group) for group in samples]
-    for column, name in enumerate(schema.TABLE_COLUMNS):
-        values = [row[column] for row in rows]
-        if name in {"age_years", "weight_kg"}:
-            table.create_dataset(name, data=np.array(values, dtype=np.float64))
-        elif name in {"depth", "height", "width"}:
-            table.create_dataset(name, data=np.array(values, dtype=np.int64))
-        else:
-            _write_texts(table, name, [str(value) for value in values])
-
-
-def _row(group: h5py.Group) -> tuple[object, ...]:
-    subject = read_subject(group)
-    source = subject.subject_id
-    if schema.SYNTHESIS in group:
-        source = read_json(group, schema.SYNTHESIS)["source_subject_id"]
-    return (
-        group.attrs["sample_id"],
-        subject.subject_id,
-        source,
-        subject.sex or "",
-        np.nan if subject.age_years is None else subject.age_years,
-        np.nan if subject.weight_kg is None else subject.weight_kg,
-        group.attrs["side"],
-        group.attrs["unit"],
-        *group[schema.VOLUME].shape,
-    )
-
-
-def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
-    group.create_dataset(name, (len(texts),), dtype=h5py.string_dtype(), data=list(texts))
-
-
-def _fingerprint(samples: Sequence[h5py.Group]) -> str:
-    digest = hashlib.sha256()
-    for group in samples:
-        digest.update(str(group.attrs["sha256"]).encode())
-        subject = read_subject(group)
-        digest.update(repr((subject.subject_id, *map(subject.value, _LABELS))).encode())
-    return digest.hexdigest()
-
-
-_LABELS = ("sex", "age_years", "weight_kg")

@@ -6,8 +6,7 @@ import h5py
 
 from qctkit import schema
 from qctkit.cohort import Sample
-from qctkit.errors import CohortFileError
-from qctkit.store.encode import read_json
+from qctkit.store.group import read_json, sample_group
 from qctkit.store.reader import CohortFile
 
 
@@ -41,19 +40,17 @@ def lineages(cohort: CohortFile) -> tuple[Lineage, ...]:
     Raises:
         CohortFileError: a sample's record cannot be read.
     """
-    with h5py.File(cohort.path, "r") as file:
-        samples = file[schema.SAMPLES]
-        try:
-            return tuple(
-                Lineage(
-                    sample_id,
-                    cohort.subject(sample_id).subject_id,
-                    _source(samples[sample_id], cohort.subject(sample_id).subject_id),
-                )
-                for sample_id in cohort.sample_ids
+    with cohort.open() as file:
+        return tuple(
+            Lineage(
+                sample_id,
+                cohort.subject(sample_id).subject_id,
+                _source(
+                    sample_group(file, sample_id, cohort.path), cohort.subject(sample_id).subject_id
+                ),
             )
-        except (KeyError, ValueError) as error:
-            raise CohortFileError(f"{cohort.path} is damaged: {error}") from error
+            for sample_id in cohort.sample_ids
+        )
 
 
 def _source(group: h5py.Group, subject_id: str) -> str:

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from qctkit.cli.main import run
+from qctkit.volume import Volume
 
 AUGMENT = ("--plugin", "femur-density", "-n", "3", "--max-candidates", "8", "--seed", "1")
 
@@ -97,3 +101,43 @@ def nifti(workplace: Path, real: Path) -> Path:
     path = workplace / "nifti"
     assert run(["convert", f"{real}", "-o", f"{path}"]) == 0
     return path
+
+
+@pytest.fixture
+def write_dicom() -> Callable[..., Path]:
+    return _write_dicom
+
+
+def _write_dicom(
+    folder: Path, volume: Volume, leave_out: int | None = None, **changes: object
+) -> Path:
+    """Write an axis-aligned volume as a DICOM series of a woman of 61 years and 55 kg."""
+    folder.mkdir(parents=True)
+    affine, spacing = volume.geometry.affine, volume.spacing_mm
+    to_lps = np.array([-1.0, -1.0, 1.0])
+    along = to_lps[:, None] * affine[:3, :3] / np.asarray(spacing)
+    for number, pixels in enumerate(volume.voxels):
+        if number == leave_out:
+            continue
+        one = Dataset()
+        one.file_meta = FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, generate_uid()
+        one.SeriesInstanceUID, one.Modality, one.InstanceNumber = "1.2.3", "CT", number + 1
+        one.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        one.PatientSex, one.PatientAge, one.PatientWeight = "F", "061Y", "55"
+        corner = to_lps * (affine @ [number, 0, 0, 1])[:3]
+        one.ImagePositionPatient = [round(float(x), 6) for x in corner]
+        one.ImageOrientationPatient = [round(float(x), 6) for x in (*along[:, 2], *along[:, 1])]
+        one.PixelSpacing = [float(spacing[1]), float(spacing[2])]
+        one.RescaleSlope, one.RescaleIntercept = 1, 0
+        one.Rows, one.Columns = pixels.shape
+        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+        one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 1
+        one.PixelData = pixels.astype("<i2").tobytes()
+        for keyword, value in changes.items():
+            setattr(one, keyword, value)
+        one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID
+        one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+        one.save_as(folder / f"{number:03d}.dcm", enforce_file_format=True)
+    return folder

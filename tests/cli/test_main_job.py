@@ -207,8 +207,8 @@ def test_convert_writes_what_a_viewer_needs(
     qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
 ) -> None:
     assert qctkit("convert", made, "-o", tmp_path / "out", "--to", "nifti").code == 0
-    endings = (".nii.gz", "_mask.nii.gz", "_region.nii.gz")
-    expected = {"samples.csv", "refused.csv"}
+    endings = (".nii.gz", "_mask.nii.gz", "_region.nii.gz", ".json")
+    expected = {"samples.csv", "refused.csv", "cohort.json"}
     for sample, source in _pairs(made, real):
         expected |= {sample.sample_id + ending for ending in endings}
         image = nibabel.load(tmp_path / "out" / f"{sample.sample_id}.nii.gz")

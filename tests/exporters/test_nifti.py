@@ -27,17 +27,20 @@ def cells(path: Path) -> list[dict[str, str]]:
 
 
 def test_real_sample_gives_volume_mask_and_table(sample: Make, tmp_path: Path):
-    assert export(tmp_path, sample()) == ["A.nii.gz", "A_mask.nii.gz", "samples.csv"]
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "A.nii.gz",
-        "A_mask.nii.gz",
-        "samples.csv",
-    ]
+    names = export(tmp_path, sample())
+    assert names == ["A.nii.gz", "A_mask.nii.gz", "A.json", "samples.csv", "cohort.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
 
 
 def test_made_sample_also_gives_its_region_and_the_refused(sample: Make, record, tmp_path: Path):
     names = export(tmp_path, sample(record=record))
-    assert names[2:] == ["A_region.nii.gz", "samples.csv", "refused.csv"]
+    assert names[2:] == [
+        "A_region.nii.gz",
+        "A.json",
+        "samples.csv",
+        "refused.csv",
+        "cohort.json",
+    ]
     assert cells(tmp_path / "refused.csv") == []
 
 
@@ -80,7 +83,7 @@ def test_bytes_are_the_same_each_time(sample: Make, record, tmp_path: Path):
 
 
 def test_samples_are_loaded_one_at_a_time(sample: Make, tmp_path: Path):
-    assert len(export(tmp_path, sample("A"), sample("B"))) == 5
+    assert len(export(tmp_path, sample("A"), sample("B"))) == 8
     assert [row["sample_id"] for row in cells(tmp_path / "samples.csv")] == ["A", "B"]
 
 

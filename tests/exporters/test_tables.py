@@ -8,7 +8,7 @@ Make = Callable[..., Sample]
 
 SAMPLE_HEADER = (
     "sample_id,subject_id,source_subject_id,source_sample_id,recipe,target_sex,target_age_years,"
-    "target_weight_kg,label_sex,label_age_years,label_weight_kg,side,mask_origin,unit,seed"
+    "target_weight_kg,label_sex,label_age_years,label_weight_kg,side,mask_origin,unit,scale,seed"
 )
 REFUSED_HEADER = (
     "candidate_id,source_subject_id,source_sample_id,recipe,target_sex,target_age_years,"
@@ -24,14 +24,15 @@ def lines(cohort: MemoryCohort, folder: Path, name: str) -> list[str]:
 def test_real_sample_is_its_own_source(sample: Make, tmp_path: Path):
     assert lines(MemoryCohort((sample(),)), tmp_path, "samples.csv") == [
         SAMPLE_HEADER,
-        "A,A,A,,,,,,F,69,62.5,left,segmented (approximate),HU,",
+        "A,A,A,,,,,,F,69,62.5,left,segmented (approximate),HU,HU (uncalibrated),",
     ]
 
 
 def test_made_sample_states_source_targets_and_labels(sample: Make, record, tmp_path: Path):
     assert lines(MemoryCohort((sample(record=record),)), tmp_path, "samples.csv") == [
         SAMPLE_HEADER,
-        "A,A,SRC,SRC-left,femur-density,,80,55.25,F,69,62.5,left,segmented (approximate),HU,7",
+        "A,A,SRC,SRC-left,femur-density,,80,55.25,F,69,62.5,left,"
+        "segmented (approximate),HU,HU (uncalibrated),7",
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from qctkit.errors import ScanError
+from qctkit.readers.choose import find_scans
 from qctkit.readers.dicom import DicomReader
 
 Write = Callable[..., Path]
@@ -43,6 +44,10 @@ BREAKAGES: dict[str, dict[str, Any]] = {
 }
 
 
+def read_dicom(path: Path):
+    return [found.load() for found in find_scans(path, [DicomReader()])]
+
+
 @pytest.mark.parametrize("breakage", BREAKAGES)
 @pytest.mark.filterwarnings("ignore:Invalid value|The value length:UserWarning")
 def test_no_planted_value_reaches_a_result_message_or_log(
@@ -53,7 +58,7 @@ def test_no_planted_value_reaches_a_result_message_or_log(
     write_slice(6, **(PLANTED | BREAKAGES[breakage]))
     caplog.clear()
     try:
-        (scan,) = DicomReader().read(folder)
+        (scan,) = read_dicom(folder)
         told = str(dataclasses.asdict(scan))
     except ScanError as error:
         told = str(error) + str(error.__cause__)
@@ -69,5 +74,5 @@ def test_library_warnings_about_odd_values_stay_inside(
     for file in folder.iterdir():
         # An invalid number that pydicom would quote in a warning and a log line.
         file.write_bytes(file.read_bytes().replace(b"1.2.3\0", b"9.x.9\0"))
-    assert len(DicomReader().read(folder)) == 1
+    assert len(read_dicom(folder)) == 1
     assert "9.x.9" not in caplog.text

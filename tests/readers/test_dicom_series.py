@@ -4,14 +4,19 @@ from pathlib import Path
 import pytest
 
 from qctkit.errors import ScanError
+from qctkit.readers.choose import find_scans
 from qctkit.readers.dicom import DicomReader
 
 Write = Callable[..., Path]
 
 
+def read_dicom(path: Path):
+    return [found.load() for found in find_scans(path, [DicomReader()])]
+
+
 def refusal(folder: Path) -> str:
     with pytest.raises(ScanError) as caught:
-        DicomReader().read(folder)
+        read_dicom(folder)
     message = str(caught.value)
     assert message.startswith(f"{folder}: ")
     return message
@@ -48,7 +53,7 @@ def test_uneven_spacing_names_the_slices(write_series: Write, write_slice: Write
 def test_positions_rounded_to_hundredths_are_even(write_series: Write, write_slice: Write):
     folder = write_series()
     write_slice(3, **at(107.51))
-    assert DicomReader().read(folder)[0].volume.spacing_mm[0] == pytest.approx(2.5)
+    assert read_dicom(folder)[0].volume.spacing_mm[0] == pytest.approx(2.5)
 
 
 def test_duplicated_position_names_both_slices(write_series: Write, write_slice: Write):
@@ -60,14 +65,27 @@ def test_duplicated_position_names_both_slices(write_series: Write, write_slice:
     assert "keep one image per position" in message
 
 
-def test_mixed_series_are_refused_without_their_uids(write_series: Write, write_slice: Write):
+def test_mixed_series_are_sorted_and_listed_without_their_uids(
+    write_series: Write, write_slice: Write
+):
+    folder = write_series(SeriesInstanceUID="1.2.333", SeriesNumber=7)
+    write_slice(8, name="a", SeriesInstanceUID="1.2.444", SeriesNumber=3)
+    write_slice(9, name="z", SeriesInstanceUID="1.2.444", SeriesNumber=3)
+    small, large = find_scans(folder, [DicomReader()])
+    assert small.description == (
+        "series 1: 2 slices of 4 x 5, number 8 (at 120.00 mm) to 9 (at 122.50 mm)"
+    )
+    assert [scan.volume.geometry.shape[0] for scan in (small.load(), large.load())] == [2, 6]
+    assert "1.2." not in repr((small, large))
+
+
+def test_a_bad_series_does_not_take_the_others_down(write_series: Write, write_slice: Write):
     folder = write_series(SeriesInstanceUID="1.2.333")
-    write_slice(8, name="other", SeriesInstanceUID="1.2.444")
-    message = refusal(folder)
-    assert "slices of 2 CT series are mixed" in message
-    assert "1 x number 8 (at 120.00 mm)" in message
-    assert "1.2.333" not in message
-    assert "1.2.444" not in message
+    write_slice(8, name="other", SeriesInstanceUID="1.2.444", PixelSpacing=None)
+    good, bad = find_scans(folder, [DicomReader()])
+    assert good.load().volume.geometry.shape[0] == 6
+    with pytest.raises(ScanError, match="series 2 of 2: slice 8: PixelSpacing is missing"):
+        bad.load()
 
 
 def test_mixed_orientation_names_the_odd_slice(write_series: Write, write_slice: Write):
@@ -135,4 +153,4 @@ def test_rounding_of_orientation_and_pixel_spacing_is_no_difference(
 ):
     folder = write_series(PixelSpacing=[0.70005, 0.5])
     write_slice(2, PixelSpacing=[0.70004999, 0.5], ImageOrientationPatient=[1, 5e-7, 0, 0, 1, 0])
-    assert DicomReader().read(folder)[0].volume.voxels.shape == (6, 4, 5)
+    assert read_dicom(folder)[0].volume.voxels.shape == (6, 4, 5)

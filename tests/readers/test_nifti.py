@@ -1,5 +1,4 @@
 import gzip
-import logging
 from pathlib import Path
 
 import nibabel
@@ -8,12 +7,17 @@ import pytest
 
 from qctkit.errors import ScanError
 from qctkit.geometry import Geometry
-from qctkit.readers.nifti import NiftiReader, read_mask
+from qctkit.readers.choose import find_scans
+from qctkit.readers.nifti import NiftiReader
 from qctkit.units import Unit
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.7, 0, 20], [0, 0, 2.5, -30], [0, 0, 0, 1.0]])
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 GRID = Geometry((4, 3, 2), AFFINE[:, [2, 1, 0, 3]])
+
+
+def read_nifti_file(path: Path):
+    return [found.load() for found in find_scans(path, [NiftiReader()])]
 
 
 def write(path: Path, voxels=VOXELS, affine=AFFINE, **fields) -> Path:
@@ -36,13 +40,13 @@ def edit_header(path: Path, **fields) -> Path:
 
 
 def volume(path: Path):
-    (scan,) = NiftiReader().read(path)
+    (scan,) = read_nifti_file(path)
     return scan.volume
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(ScanError) as caught:
-        NiftiReader().read(path)
+        read_nifti_file(path)
     assert str(caught.value).startswith(f"{path}: ")
     return str(caught.value)
 
@@ -107,14 +111,14 @@ def test_qform_alone_is_enough(tmp_path: Path):
     assert volume(path).geometry.matches(GRID)
 
 
-def test_disagreement_of_qform_and_sform_is_reported(tmp_path, caplog: pytest.LogCaptureFixture):
+def test_disagreement_of_qform_and_sform_is_noted(tmp_path: Path):
     image = nibabel.Nifti1Image(VOXELS, AFFINE)
     image.set_sform(AFFINE, 1)
     image.set_qform(np.diag([0.5, 0.7, 2.5, 1]), 1)
     nibabel.save(image, tmp_path / "scan.nii")
-    with caplog.at_level(logging.WARNING):
-        assert volume(tmp_path / "scan.nii").geometry.matches(GRID)
-    assert "qform and sform differ by up to 30 mm; the sform is used" in caplog.text
+    (scan,) = read_nifti_file(tmp_path / "scan.nii")
+    assert scan.volume.geometry.matches(GRID)
+    assert scan.notes == ("qform and sform differ by up to 30 mm; the sform is used",)
 
 
 def test_sheared_affine_is_refused(tmp_path: Path):
@@ -147,7 +151,7 @@ def test_colours_and_complex_numbers_are_refused(tmp_path: Path, dtype):
 
 def test_header_text_reaches_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = write(tmp_path / "scan.nii", descrip=b"Planted name", db_name=b"Planted id")
-    (scan,) = NiftiReader().read(path)
+    (scan,) = read_nifti_file(path)
     assert "Planted" not in repr(scan) + caplog.text
     assert scan.volume.unit is Unit.HU
 
@@ -161,33 +165,29 @@ def test_only_existing_nifti_names_are_claimed(tmp_path: Path):
     assert claimed == [False, True, False]
 
 
-def test_mask_of_one_label_is_boolean(tmp_path: Path):
-    path = write(tmp_path / "mask.nii.gz", ((VOXELS > 5) * 3).astype(np.uint8))
-    mask = read_mask(path, GRID)
-    assert mask.dtype == np.bool_
-    assert np.array_equal(mask, (VOXELS > 5).transpose(2, 1, 0))
+@pytest.mark.parametrize("name", ["scan.hdr", "scan.img"])
+def test_a_pair_of_files_is_claimed_and_refused_with_a_way_out(tmp_path: Path, name: str):
+    nibabel.save(nibabel.Nifti1Pair(VOXELS, AFFINE), tmp_path / "scan.hdr")
+    assert "nibabel.save(nibabel.load('scan.hdr'), 'scan.nii.gz')" in refusal(tmp_path / name)
 
 
-def test_mask_on_another_grid_states_both(tmp_path: Path):
-    path = write(tmp_path / "mask.nii", (VOXELS > 5).astype(np.uint8), AFFINE + np.eye(4) * 0.1)
-    with pytest.raises(ScanError, match=r"2\.6 x 0\.8 x 0\.4 mm.*the scan 4 x 3 x 2 .*S, A, L"):
-        read_mask(path, GRID)
+def test_other_files_with_the_names_of_a_pair_are_not_claimed(tmp_path: Path):
+    (tmp_path / "scan.hdr").write_text("ENVI")
+    (tmp_path / "scan.img").touch()
+    (tmp_path / "alone.img").touch()
+    assert not any(NiftiReader().claims(path) for path in tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("voxels", "words"),
-    [
-        (VOXELS * 0, "the mask is empty"),
-        (VOXELS % 4, r"this one 3 \(1, 2, 3\); write the femur's label"),
-        ((VOXELS > 5) * 0.5, "0.5; expected a whole number"),
-    ],
-)
-def test_mask_without_exactly_one_label_is_refused(tmp_path: Path, voxels, words: str):
-    path = write(tmp_path / "mask.nii", np.asarray(voxels, dtype=np.float32))
-    with pytest.raises(ScanError, match=words):
-        read_mask(path, GRID)
+@pytest.mark.parametrize(("slope", "inter"), [(1, -1024), (0.1, 0), (0.1, -1000), (1 / 3, 5)])
+def test_whole_hu_stay_whole_under_a_slope_rounded_to_float32(tmp_path: Path, slope, inter):
+    stored = np.rint((VOXELS - inter) / slope).astype(np.int16)
+    path = edit_header(write(tmp_path / "scan.nii", stored), scl_slope=slope, scl_inter=inter)
+    read = volume(path).voxels
+    assert read.dtype == np.int16
+    assert np.array_equal(read, VOXELS.transpose(2, 1, 0))
 
 
-def test_missing_mask_is_refused(tmp_path: Path):
-    with pytest.raises(ScanError, match="there is no such mask file"):
-        read_mask(tmp_path / "mask.nii", GRID)
+def test_fractions_of_hu_are_kept_in_float32(tmp_path: Path):
+    read = volume(write(tmp_path / "scan.nii", VOXELS + np.float32(0.3))).voxels
+    assert read.dtype == np.float32
+    assert np.array_equal(read, (VOXELS + np.float32(0.3)).transpose(2, 1, 0))

@@ -11,23 +11,31 @@ import SimpleITK as sitk  # noqa: N813
 
 from qctkit.contracts import Scan
 from qctkit.errors import ScanError
+from qctkit.readers.choose import find_scans
 from qctkit.readers.dicom import DicomReader
-from qctkit.readers.nifti import NiftiReader, read_mask
+from qctkit.readers.masks import read_masks
+from qctkit.readers.nifti import NiftiReader
 from qctkit.readers.table import read_subject_table
 from qctkit.subject import Sex
 
 STS = ("STS_044", "STS_040", "STS_020", "STS_015", "STS_012", "STS_031", "STS_026", "STS_001")
 
 
+def read_dicom(path: Path):
+    return [found.load() for found in find_scans(path, [DicomReader()])]
+
+
 def read_one(reader: DicomReader | NiftiReader, path: Path) -> Scan:
     assert reader.claims(path)
-    (scan,) = reader.read(path)
+    (found,) = find_scans(path, [reader])
+    scan = found.load()
+    assert isinstance(scan, Scan)
     return scan
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(ScanError) as caught:
-        DicomReader().read(path)
+        read_dicom(path)
     return str(caught.value)
 
 
@@ -98,7 +106,8 @@ def test_sts_tumour_mask_lies_on_its_scan(real_data: Path, subject: str):
     folder = real_data / "ct" / "ibsi-sts"
     volume = read_one(NiftiReader(), folder / f"{subject}_ct.nii.gz").volume
     mask_file = folder / f"{subject}_tumour-mask.nii.gz"
-    assert read_mask(mask_file, volume.geometry).any()
+    (given,) = read_masks(mask_file, volume.geometry)
+    assert given.side is None
 
 
 def test_sts_table_lists_eight_subjects(real_data: Path):
@@ -166,5 +175,15 @@ def test_nonsense_demographics_are_missing(real_data: Path, tmp_path: Path):
     assert (scan.sex, scan.age_years, scan.weight_kg) == (None, None, None)
 
 
-def test_mixed_folder_of_oddities_is_refused(real_data: Path):
-    assert "slices of 4 CT series are mixed" in refusal(real_data / "dicom-hostile" / "pydicom")
+def test_a_folder_of_oddities_is_sorted_and_each_refused_by_name(real_data: Path):
+    found = find_scans(real_data / "dicom-hostile" / "pydicom", [DicomReader()])
+    assert found[0].notes == ("skipped what is not a CT slice: 2 x localizer",)
+    for number, one in enumerate(found, start=1):
+        with pytest.raises(ScanError, match=f"series {number} of {len(found)}: "):
+            one.load()
+
+
+def test_a_delivery_of_several_archives_is_sorted_into_its_patients(real_data: Path):
+    found = find_scans(real_data / "ct", [DicomReader()])
+    assert [one.load().volume.voxels.shape[0] for one in found] == [53, 31]
+    assert len({one.patient for one in found}) == 2

@@ -128,9 +128,38 @@ def test_wrong_value_is_named_with_line_and_column(table, cells: str, column: st
 
 def test_duplicate_id_names_both_lines(table):
     message = refusal(table(HEADER + "A,scans/a.nii,,,,\nB,scans/b.nii,,,,\nA,scans/b.nii,,,,\n"))
-    assert message.startswith(", line 4, column 'subject_id': 'A' is already on line 2")
+    assert message.startswith(", line 4, column 'subject_id': the same as on line 2")
 
 
 @pytest.mark.parametrize("cells", ["A,scans/a.nii,F", "A,scans/a.nii,F,69,62,5,"])
 def test_ragged_row_is_refused(table, cells: str):
     assert ", line 2: " in refusal(table(HEADER + cells + "\n"))
+
+
+def test_a_subject_may_have_several_rows_with_sample_ids(table):
+    rows = read_subject_table(
+        table("subject_id,path,sample_id,series\nA,scans/a.nii,A-1,\nA,scans/b.nii,A-2,3\n")
+    )
+    assert [(row.subject_id, row.sample_id, row.series) for row in rows] == [
+        ("A", "A-1", None),
+        ("A", "A-2", 3),
+    ]
+
+
+def test_a_sample_id_given_twice_names_both_lines(table):
+    message = refusal(table("subject_id,path,sample_id\nA,scans/a.nii,X\nB,scans/b.nii,X\n"))
+    assert message.startswith(", line 3, column 'sample_id': the same as on line 2")
+
+
+@pytest.mark.parametrize("series", ["0", "-1", "two", "1.5"])
+def test_a_series_is_a_whole_number(table, series: str):
+    message = refusal(table(f"subject_id,path,series\nA,scans/a.nii,{series}\n"))
+    assert f"column 'series': {series!r} is not a whole number" in message
+
+
+def test_ids_that_will_be_hashed_may_be_any_text_and_are_not_shown(table):
+    text = "subject_id,path\nDoe^Jane 1948,scans/a.nii\nDoe^Jane 1948,scans/b.nii\n"
+    with pytest.raises(TableError) as caught:
+        read_subject_table(table(text), keyed=True)
+    assert "line 3" in str(caught.value)
+    assert "Doe" not in str(caught.value)

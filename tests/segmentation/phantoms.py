@@ -30,6 +30,17 @@ def hip(side_sign: int = 1, spacing_mm: float = 2.0) -> tuple[Volume, Mask]:
     return Volume(voxels.astype(np.int16), geometry), femur
 
 
+def pelvis() -> Volume:
+    """Return a right hip and, 90 mm of muscle apart, its mirror image."""
+    volume, _ = hip()
+    muscle = np.full((*volume.voxels.shape[:2], 30), MUSCLE_HU, dtype=np.int16)
+    voxels = np.concatenate([volume.voxels[:, :, ::-1], muscle, volume.voxels], axis=2)
+    spacing = volume.spacing_mm
+    x, y, z = volume.geometry.affine[:3, 3]
+    start = x - (voxels.shape[2] - volume.voxels.shape[2]) * spacing[2]
+    return Volume(voxels, Geometry.from_spacing(voxels.shape, spacing, (start, y, z)))
+
+
 def flipped(volume: Volume) -> Volume:
     """Return the same patient with axes reversed and in another order."""
     voxels = volume.voxels[::-1, :, ::-1].transpose(2, 0, 1)

@@ -20,20 +20,30 @@ def load(name: str) -> Volume:
     return Volume(voxels, Geometry(voxels.shape, image.affine[:, [2, 1, 0, 3]]))
 
 
-@pytest.mark.parametrize(
-    ("name", "side"),
-    [("STS_044", Side.RIGHT), ("STS_031", Side.RIGHT), ("STS_026", Side.LEFT)],
-)
-def test_a_single_hip_gives_one_femur_of_plausible_size(name: str, side: Side) -> None:
-    volume = load(f"ibsi-sts/{name}_ct.nii.gz")
-    (femur,) = segment_femora(volume)
-    assert femur.side is side
-    assert femur_side(femur.voxels, volume.geometry) is side
-    assert 120 < femur.voxels.sum() * volume.geometry.voxel_volume_mm3 / 1000 < 260
+def test_a_whole_hip_gives_one_femur_without_doubt() -> None:
+    volume = load("ibsi-sts/STS_044_ct.nii.gz")
+    (femur,) = segment_femora(volume).femora
+    assert femur.mask.side is Side.RIGHT
+    assert femur_side(femur.mask.voxels, volume.geometry) is Side.RIGHT
+    assert 120 < femur.mask.voxels.sum() * volume.geometry.voxel_volume_mm3 / 1000 < 260
+    assert femur.doubts == ()
+
+
+def test_a_head_of_which_only_the_lower_part_is_in_the_scan_is_doubted() -> None:
+    (femur,) = segment_femora(load("ibsi-sts/STS_001_ct.nii.gz")).femora
+    assert any("the head is cut by the scan" in doubt for doubt in femur.doubts)
+    assert any("uncertain" in doubt for doubt in femur.doubts)
 
 
 def test_both_hips_are_found_left_before_right() -> None:
-    volume = load("tcga-ov-pelvis/TCGA-09-2043_pelvis_ct.nii.gz")
-    femora = segment_femora(volume)
-    assert [femur.side for femur in femora] == [Side.LEFT, Side.RIGHT]
-    assert not (femora[0].voxels & femora[1].voxels).any()
+    found = segment_femora(load("tcga-ov-pelvis/TCGA-09-2043_pelvis_ct.nii.gz"))
+    left, right = (femur.mask for femur in found.femora)
+    assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
+    assert not (left.voxels & right.voxels).any()
+
+
+def test_a_hip_with_a_nail_is_left_out_with_the_reason() -> None:
+    found = segment_femora(load("totalseg-example/totalseg_example_ct.nii.gz"))
+    assert [femur.mask.side for femur in found.femora] == [Side.RIGHT]
+    assert found.left_out == ("left femur: a metal implant lies within 5 mm",)
+    assert found.hips_in_view == 2

@@ -8,7 +8,7 @@ from qctkit.errors import SegmentationError
 from qctkit.geometry import Geometry
 from qctkit.segmentation import segment_femora
 from qctkit.volume import Mask, Volume
-from tests.segmentation.phantoms import flipped, hip
+from tests.segmentation.phantoms import HEAD_MM, flipped, hip, pelvis
 
 RightHip: TypeAlias = tuple[Volume, Mask, FemurMask]
 
@@ -20,8 +20,8 @@ def dice(a: Mask, b: Mask) -> float:
 @pytest.fixture(scope="module")
 def right() -> RightHip:
     volume, truth = hip()
-    (femur,) = segment_femora(volume)
-    return volume, truth, femur
+    (femur,) = segment_femora(volume).femora
+    return volume, truth, femur.mask
 
 
 def test_a_right_femur_is_found(right: RightHip) -> None:
@@ -33,23 +33,23 @@ def test_a_right_femur_is_found(right: RightHip) -> None:
 
 def test_a_left_femur_is_found() -> None:
     volume, truth = hip(-1)
-    (femur,) = segment_femora(volume)
-    assert femur.side is Side.LEFT
-    assert dice(femur.voxels, truth) > 0.93
+    (femur,) = segment_femora(volume).femora
+    assert femur.mask.side is Side.LEFT
+    assert dice(femur.mask.voxels, truth) > 0.93
 
 
 def test_the_order_and_direction_of_axes_do_not_matter(right: RightHip) -> None:
     volume, _, straight = right
-    (turned,) = segment_femora(flipped(volume))
-    back = turned.voxels.transpose(1, 2, 0)[::-1, :, ::-1]
-    assert turned.side is straight.side
+    (turned,) = segment_femora(flipped(volume)).femora
+    back = turned.mask.voxels.transpose(1, 2, 0)[::-1, :, ::-1]
+    assert turned.mask.side is straight.side
     assert dice(back, straight.voxels) > 0.99
 
 
 def test_the_same_volume_gives_the_same_mask(right: RightHip) -> None:
     volume, _, first = right
-    (second,) = segment_femora(volume)
-    np.testing.assert_array_equal(first.voxels, second.voxels)
+    (second,) = segment_femora(volume).femora
+    np.testing.assert_array_equal(first.voxels, second.mask.voxels)
 
 
 def test_the_acetabulum_is_left_out(right: RightHip) -> None:
@@ -71,11 +71,61 @@ def test_air_alone_is_refused() -> None:
         segment_femora(Volume(np.full((20, 20, 20), -1000, dtype=np.int16), geometry))
 
 
-def test_a_femur_with_an_implant_is_left_out_and_named() -> None:
+def with_nail(volume: Volume, at_mm: tuple[float, float, float]) -> Volume:
+    d, h, w = volume.geometry.to_index(at_mm).round().astype(int)
+    voxels = volume.voxels.copy()
+    voxels[d - 8 : d + 8, h - 3 : h + 3, w - 3 : w + 3] = 3071
+    return volume.with_voxels(voxels)
+
+
+def test_a_femur_with_an_implant_is_refused_with_the_reason() -> None:
+    volume, _ = hip()
+    with pytest.raises(SegmentationError, match="right femur: a metal implant lies within 5 mm"):
+        segment_femora(with_nail(volume, (45.0, 0.0, -60.0)))
+
+
+def test_beside_a_femur_with_an_implant_the_other_is_kept() -> None:
+    found = segment_femora(with_nail(pelvis(), (45.0, 0.0, -60.0)))
+    assert [femur.mask.side for femur in found.femora] == [Side.LEFT]
+    assert found.left_out == ("right femur: a metal implant lies within 5 mm",)
+    assert found.hips_in_view == 2
+
+
+def test_metal_far_from_the_femur_is_no_reason_to_refuse_it() -> None:
     volume, _ = hip()
     voxels = volume.voxels.copy()
-    shaft = volume.geometry.to_index((45.0, 0.0, -60.0)).round().astype(int)
-    d, h, w = shaft
-    voxels[d - 8 : d + 8, h - 3 : h + 3, w - 3 : w + 3] = 3071
-    with pytest.raises(SegmentationError, match="metal implant"):
-        segment_femora(volume.with_voxels(voxels))
+    voxels[10:14, -10:-4, 4:10] = 3071
+    found = segment_femora(volume.with_voxels(voxels))
+    assert len(found.femora) == 1
+    assert found.left_out == ()
+
+
+def test_metal_where_no_femur_is_found_is_named() -> None:
+    geometry = Geometry.from_spacing((40, 40, 40), (3.0, 3.0, 3.0))
+    voxels = np.full((40, 40, 40), 50, dtype=np.int16)
+    voxels[10:20, 10:20, 10:20] = 3071
+    with pytest.raises(SegmentationError, match="large piece of metal"):
+        segment_femora(Volume(voxels, geometry))
+
+
+def between(volume: Volume, low_mm: float, high_mm: float) -> Volume:
+    d, h, w = volume.geometry.shape
+    low, high = (
+        int(np.clip(volume.geometry.to_index((0.0, 0.0, z_mm))[0], 0, d))
+        for z_mm in (low_mm, high_mm)
+    )
+    box = (slice(low, high), slice(0, h), slice(0, w))
+    return Volume(volume.voxels[box], volume.geometry.crop(box))
+
+
+def test_a_head_cut_by_the_scan_is_doubted() -> None:
+    volume, _ = hip()
+    (femur,) = segment_femora(between(volume, -200.0, HEAD_MM[2] + 2.0)).femora
+    assert any("the head is cut by the scan" in doubt for doubt in femur.doubts)
+
+
+def test_a_scan_that_ends_high_is_doubted() -> None:
+    found = segment_femora(between(pelvis(), HEAD_MM[2] - 60.0, 200.0))
+    assert len(found.femora) == 2
+    for femur in found.femora:
+        assert any("the lesser trochanter may be missing" in doubt for doubt in femur.doubts)

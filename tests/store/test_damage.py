@@ -149,13 +149,66 @@ def test_an_impossible_label_is_one_clear_error(path: Path, name: str, value: ob
 
 
 @pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/x"), h5py.SoftLink("/samples/A")])
-@pytest.mark.parametrize("where", ["x", "samples/x", "samples/A/x"])
-def test_a_link_is_refused_wherever_it_lies(path: Path, link: object, where: str) -> None:
+@pytest.mark.parametrize("where", ["x", "table/x", "samples/A/x", "samples/A-1/parameters/x"])
+def test_a_link_is_refused_wherever_it_would_be_followed(
+    path: Path, link: object, where: str
+) -> None:
     def change(file: h5py.File) -> None:
         file[where] = link
 
     _change(path, change)
     with pytest.raises(CohortFileError, match="is a link; refused"):
+        _load_all(path)
+
+
+def test_a_sample_that_is_a_link_is_refused(path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file.copy("samples/A", file, "elsewhere")
+        del file["samples/A"]
+        file["samples/A"] = h5py.SoftLink("/elsewhere")
+
+    _change(path, change)
+    with pytest.raises(CohortFileError, match="/samples/A is a link; refused"):
+        _load_all(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("age_years", 71.0), ("sex", "M"), ("source_subject_id", "B"), ("sha256", "0"), ("depth", 9)],
+)
+def test_a_table_that_says_something_else_than_a_sample_is_found(
+    path: Path, column: str, value: object
+) -> None:
+    def change(file: h5py.File) -> None:
+        file["table"][column][0] = value
+
+    _change(path, change)
+    with pytest.raises(CohortFileError, match=f"disagree on {column}"):
+        CohortFile(path).load("A")
+    assert CohortFile(path).load("A-1").sample_id == "A-1"
+
+
+@pytest.mark.parametrize("column", ["sex", "sha256", "age_years"])
+def test_a_column_that_is_gone_or_short_is_one_clear_error(path: Path, column: str) -> None:
+    def shorten(file: h5py.File) -> None:
+        values = file["table"][column][:1]
+        del file["table"][column]
+        file["table"][column] = values
+
+    _change(path, shorten)
+    with pytest.raises(CohortFileError, match="different lengths"):
+        CohortFile(path).subject("A")
+    _change(path, lambda file: file["table"].pop(column))
+    with pytest.raises(CohortFileError, match=f"damaged.*{column}"):
+        CohortFile(path).subject("A")
+
+
+def test_a_table_that_gives_an_id_twice_is_refused(path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file["table/sample_id"][1] = "A"
+
+    _change(path, change)
+    with pytest.raises(CohortFileError, match="a sample id twice"):
         CohortFile(path)
 
 
@@ -166,7 +219,7 @@ def test_voxels_kept_in_another_file_are_refused(path: Path, tmp_path: Path) -> 
 
     _change(path, external)
     with pytest.raises(CohortFileError, match="another file; refused"):
-        CohortFile(path)
+        _load_all(path)
 
 
 def test_a_virtual_dataset_is_refused(path: Path) -> None:
@@ -177,7 +230,7 @@ def test_a_virtual_dataset_is_refused(path: Path) -> None:
 
     _change(path, virtual)
     with pytest.raises(CohortFileError, match="another file; refused"):
-        CohortFile(path)
+        _load_all(path)
 
 
 def test_an_unknown_sample_is_refused_by_name(path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from qctkit import schema
 from qctkit.calibration import Calibration
-from qctkit.cohort import Sample, Side
+from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
 from qctkit.geometry import Geometry
+from qctkit.store.encode import encode
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 from qctkit.subject import Origin, Sex, Subject
@@ -121,10 +122,79 @@ def test_the_table_says_what_the_samples_say(
     assert set(table) == set(schema.TABLE_COLUMNS)
     assert table["sample_id"] == [b"B", b"A-1"]
     assert table["source_subject_id"] == [b"B", b"A"]
+    assert table["source_sample_id"] == [b"", b"A-left"]
+    assert table["recipe"] == [b"", b"femur-density"]
+    assert table["weight_kg_origin"] == [b"table", b"missing"]
+    assert table["calibration_material"] == [b"", b""]
+    assert table["spacing_depth_mm"] == [3.0, 3.0]
     assert table["sex"] == [b"F", b"M"]
     assert table["age_years"] == [70.0, 71.5]
     assert np.isnan(table["weight_kg"][1])
     assert (table["depth"], table["height"], table["width"]) == ([40, 40], [32, 32], [32, 32])
+
+
+def test_the_table_filters_without_voxels(tmp_path: Path, make: Callable[..., Sample]) -> None:
+    people = [Subject(f"S{n}", Sex.F if n % 2 else None, 60.0 + n) for n in range(6)]
+    cohort = _through(tmp_path / "c.h5", *(make(one.subject_id, subject=one) for one in people))
+    old = (cohort.table["age_years"] > 62) & (cohort.table["sex"] == "F")
+    ids = cohort.table["sample_id"][old]
+    assert ids.tolist() == ["S3", "S5"]
+    assert cohort.load(ids[0]).subject == replace(people[3], origins=cohort.subject("S3").origins)
+    with pytest.raises(ValueError, match="read-only"):
+        cohort.table["age_years"][0] = 1.0
+
+
+def test_opening_and_filtering_touch_no_sample(
+    tmp_path: Path, make_made: Callable[..., Sample]
+) -> None:
+    _through(tmp_path / "c.h5", make_made())
+    with h5py.File(tmp_path / "c.h5", "r+") as file:
+        del file["samples/A-1"]
+    cohort = CohortFile(tmp_path / "c.h5")
+    assert cohort.subject("A-1").age_years == 71.5
+    assert cohort.summary("A-1")["shape"] == [40, 32, 32]
+
+
+def test_scans_of_different_sizes_share_a_file(tmp_path: Path) -> None:
+    samples = []
+    for number, shape in enumerate([(1, 1, 1), (3, 70, 2), (33, 32, 31), (40, 64, 96)]):
+        voxels = np.arange(np.prod(shape)).reshape(shape) % 3000 - 1000
+        geometry = Geometry.from_spacing(shape, (2.0, 0.5, 0.75))
+        femur = FemurMask(voxels % 7 == voxels.min() % 7, Side.LEFT, MaskOrigin.GIVEN)
+        samples.append(Sample(f"S{number}", Subject(f"S{number}"), Volume(voxels, geometry), femur))
+    cohort = _through(tmp_path / "c.h5", *samples)
+    for found, wanted in zip(cohort, samples, strict=True):
+        _assert_equal(found, wanted)
+    assert cohort.table["height"].tolist() == [1, 70, 32, 64]
+
+
+def test_a_slice_is_read_without_the_rest_of_its_volume(
+    tmp_path: Path, make: Callable[..., Sample]
+) -> None:
+    _through(tmp_path / "c.h5", make("A"))
+    with h5py.File(tmp_path / "c.h5") as file:
+        assert file["samples/A/volume"].chunks == (32, 32, 32)
+
+
+def test_whole_numbers_given_as_integers_are_stored_as_the_same_bytes(
+    tmp_path: Path, make: Callable[..., Sample]
+) -> None:
+    one = _through(tmp_path / "a.h5", make(subject=Subject("A", None, 70, 65)))
+    other = _through(tmp_path / "b.h5", make(subject=Subject("A", None, 70.0, 65.0)))
+    assert one.fingerprint == other.fingerprint
+
+
+def test_the_checksum_covers_shapes_and_names(make_made: Callable[..., Sample]) -> None:
+    stored = encode(make_made())
+    assert stored.parameters is not None
+    values = stored.parameters["shift_hu"]
+    turned = {name: voxels.reshape(32, 40, 32) for name, voxels in stored.images.items()}
+    others = (
+        replace(stored, images=turned),
+        replace(stored, parameters={"other": values}),
+        replace(stored, parameters={"shift_hu": values.reshape(4, 2)}),
+    )
+    assert len({stored.checksum(), *(other.checksum() for other in others)}) == 4
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path, make_made: Callable[..., Sample]) -> None:

@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -39,6 +40,25 @@ def test_the_output_is_there_only_when_it_is_whole(tmp_path: Path, samples: list
     assert [one.name for one in tmp_path.iterdir()] == ["c.h5"]
 
 
+def test_a_part_may_hold_several_samples_in_their_order(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    with CohortWriter(tmp_path / "c.h5", RUN) as writer:
+        writer.add(1, samples[1])
+        writer.add(0, samples[0], samples[2])
+        assert writer.stored() == (3, 0)
+    cohort = CohortFile(tmp_path / "c.h5")
+    assert [one.sample_id for one in cohort] == ["C", "B", "A"]
+
+
+def test_parts_that_another_process_wrote_are_found(tmp_path: Path, samples: list[Sample]) -> None:
+    with CohortWriter(tmp_path / "c.h5", RUN) as writer:
+        for position, sample in enumerate(samples):
+            pickle.loads(pickle.dumps(writer)).add(position, sample)
+        assert writer.stored() == (3, 0)
+    assert CohortFile(tmp_path / "c.h5").sample_ids == ("C", "A", "B")
+
+
 def test_an_error_leaves_nothing(tmp_path: Path, samples: list[Sample]) -> None:
     def run() -> None:
         with CohortWriter(tmp_path / "c.h5", RUN) as writer:
@@ -74,7 +94,7 @@ def test_a_part_that_fails_half_way_is_not_there(
 
     with CohortWriter(tmp_path / "c.h5", RUN) as writer:
         writer.add(0, samples[0])
-        monkeypatch.setattr("qctkit.store.writer.write_sample", fail)
+        monkeypatch.setattr("qctkit.store.writer.write_group", fail)
         with pytest.raises(OSError, match="disk full"):
             writer.add(1, samples[1])
         assert [one.name for one in writer.parts.glob("[0-9]*.h5")] == ["000000.h5"]

@@ -1,0 +1,1 @@
+"""Scan to calibration: rods of a phantom, the patient's own tissues, or a line that is stated."""
