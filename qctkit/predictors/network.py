@@ -56,18 +56,16 @@ class NetworkPredictor(nn.Module):
         if isinstance(self.encoder, SliceEncoder):
             readings = self.read_slices(image)
             weight = image[:, 1].mean(dim=(2, 3))[:, :, None]
-            mean: Tensor = (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
-            return mean
+            return (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
         raw: Tensor = self.head(self.encoder(self._channels(image)))
-        estimates: Tensor = self.centre + self.scale * raw
-        return estimates
+        return self.centre + self.scale * raw
 
     def read_slices(self, image: Tensor) -> Tensor:
         """Return what is read of each axial slice, ``(N, D, A)``; slice-wise encoders only."""
         count, _, depth, *_ = image.shape
         slices = self._channels(image).transpose(1, 2).flatten(0, 1)
         raw: Tensor = self.head(self.encoder(slices))
-        return (self.centre + self.scale * raw).unflatten(0, (count, depth))
+        return torch.unflatten(self.centre + self.scale * raw, 0, (count, depth))
 
     def _channels(self, image: Tensor) -> Tensor:
         """Return what the encoder is given: windowed HU, and the femur's share."""
