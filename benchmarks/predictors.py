@@ -26,6 +26,7 @@ from qctkit.frame import locate
 from qctkit.networks import one_thread
 from qctkit.predictors import features, landmarks
 from qctkit.predictors.density import DensityFamily
+from qctkit.predictors.metrics import expected_calibration_error
 from qctkit.predictors.network import NetworkFamily, network_families
 from qctkit.predictors.physical import PhysicalFamily, PhysicalPredictor, fit_on_features
 from qctkit.simulate import draw_person, simulate_person
@@ -73,6 +74,7 @@ def main() -> None:
     pool = cohort_views(plan.folder, POOL_SEED, plan.pool)
     unseen = cohort_views(plan.folder, UNSEEN_SEED, plan.unseen * plan.repeats)
     readings = read_everything(plan, pool, unseen)
+    readings |= _ensemble(plan, readings)
     print_table(plan, unseen, readings)
     print_bar(plan, unseen, readings)
 
@@ -131,7 +133,7 @@ def print_table(
     plan: Plan, unseen: TrainingData, readings: Mapping[tuple[str, int, int], np.ndarray]
 ) -> None:
     """Print every predictor and size: mean over repeats, interval over unseen subjects."""
-    print(f"\n{plan.repeats} repeats, {plan.unseen} unseen subjects each; 95 % intervals")
+    print(f"\n{plan.repeats} repeats, {plan.unseen} unseen subjects each; mean (95 %) [repeats]")
     print("| predictor | subjects | sex right | age error, years | weight error, kg |")
     print("|---|---|---|---|---|")
     for name, size in [("mean", 0), *sorted({key[:2] for key in readings})]:
@@ -154,8 +156,9 @@ def print_bar(
     few, many = (FEATURES, min(plan.sizes)), (NETWORK, max(plan.sizes))
     sex = _scores(plan, unseen, readings, few, 0)
     low, high = _interval([sex], lambda one: float(np.mean(one)))
-    print(f"\nthe bar, {few[0]} on {few[1]} subjects against {many[0]} on {many[1]}:")
+    print(f"\nthe bar, {few[0]} on {few[1]} subjects against {many[0]} on {many[1]}:\n")
     _verdict("sex right", float(np.mean(sex)), low, high, float(np.mean(sex)) >= LEAST_SEX)
+    print(f"- calibration error of sex: {_calibration(plan, unseen, readings, few):.3f}")
     for column, attribute in enumerate(ATTRIBUTES):
         if attribute not in MOST_YARDSTICK:
             continue
@@ -169,8 +172,20 @@ def print_bar(
         _verdict(f"{attribute} error of the yardstick", error, low, high, met)
 
 
+def _ensemble(
+    plan: Plan, readings: Mapping[tuple[str, int, int], np.ndarray]
+) -> dict[tuple[str, int, int], np.ndarray]:
+    """Return the features' readings of few subjects, a fifth of the way to a network's."""
+    few = min(plan.sizes)
+    return {
+        ("both, 4 to 1", few, repeat): 0.8 * readings[FEATURES, few, repeat]
+        + 0.2 * readings[NETWORK, few, repeat]
+        for repeat in range(plan.repeats)
+    }
+
+
 def _verdict(words: str, value: float, low: float, high: float, met: bool) -> None:
-    print(f"  {words}: {value:.3f} ({low:.3f} to {high:.3f}), {'met' if met else 'NOT met'}")
+    print(f"- {words}: {value:.3f} ({low:.3f} to {high:.3f}), {'met' if met else 'NOT met'}")
 
 
 def _work(plan: Plan) -> list[tuple[PredictorFamily, int, int]]:
@@ -268,6 +283,19 @@ def _scores(
             read = readings[(*predictor, repeat)][:, column]
         scores.append((read > 0) == (true > 0.5) if name == "sex" else np.abs(read - true))
     return np.array(scores, dtype=float)
+
+
+def _calibration(
+    plan: Plan,
+    unseen: TrainingData,
+    readings: Mapping[tuple[str, int, int], np.ndarray],
+    predictor: tuple[str, int],
+) -> float:
+    """Return the expected calibration error of sex, over the unseen subjects of all repeats."""
+    repeats = range(plan.repeats)
+    true = np.concatenate([unseen.values["sex"][plan.unseen_rows(one)].numpy() for one in repeats])
+    logits = np.concatenate([readings[(*predictor, one)][:, 0] for one in repeats])
+    return expected_calibration_error(true.astype(float), logits)
 
 
 def _interval(scores: Sequence[np.ndarray], figure: object) -> tuple[float, float]:

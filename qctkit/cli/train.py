@@ -1,7 +1,7 @@
 """``qctkit train``."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,10 @@ import click
 
 from qctkit.cli.options import cohort_argument, output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
+
+if TYPE_CHECKING:
+    from qctkit.contracts import PredictorFamily
+    from qctkit.predictors.training import TrainingSettings
 
 if TYPE_CHECKING:
     pass
@@ -59,17 +63,10 @@ def command(
         qctkit train real.h5 -o predictors/
         qctkit train real.h5 -o predictors/ --config train.toml --resume
     """
-    from qctkit.pipeline.train import (
-        measure_leaking_split,
-        save_predictors,
-        train_and_measure,
-        write_metrics,
-    )
     from qctkit.predictors.configuration import TrainingConfiguration, read_configuration
     from qctkit.predictors.training import TrainingSettings
     from qctkit.registry import load_registry
-    from qctkit.store.folder import ReplacedFolder, refuse_existing
-    from qctkit.store.reader import CohortFile
+    from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
     asked = (
@@ -79,19 +76,29 @@ def command(
     settings = TrainingSettings(
         asked.folds if folds is None else folds, asked.seed if seed is None else seed, workers
     )
-    progress = shown_progress()
-    progress.say(f"training {', '.join(one.name for one in families)} on the CPU")
+    shown_progress().say(f"training {', '.join(one.name for one in families)} on the CPU")
     if split == "slice":
-        figures = measure_leaking_split(CohortFile(cohort), families, settings, progress)
-        with ReplacedFolder(output, overwrite=overwrite) as folder:
-            write_metrics(figures, folder)
-        click.echo("split of slices: LEAKS, slices of one subject lie on both sides")
-        _show_slices(figures["per_slice"])
-        click.echo(f"metrics.json in {output}; no predictors were written")
-        return
-    fits = output.with_name(f".{output.name}.fits")
+        _measure_leaking(cohort, output, families, settings, overwrite=overwrite)
+    else:
+        _train(cohort, output, families, settings, overwrite=overwrite, resume=resume)
+
+
+def _train(
+    cohort: Path,
+    output: Path,
+    families: "Sequence[PredictorFamily]",
+    settings: "TrainingSettings",
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    from qctkit.pipeline.train import save_predictors, train_and_measure
+    from qctkit.store.reader import CohortFile
+
+    # Beside the output, which takes its name only when it is whole.
+    fits = output.resolve().with_name(f".{output.name}.fits")
     predictors, figures = train_and_measure(
-        CohortFile(cohort), families, settings, progress, fits, resume=resume
+        CohortFile(cohort), families, settings, shown_progress(), fits, resume=resume
     )
     save_predictors(predictors, output, overwrite=overwrite, metrics=figures)
     click.echo(f"trained on {predictors.training['subjects']} subjects; on held-out subjects:")
@@ -103,6 +110,26 @@ def command(
     for name, why in predictors.skipped.items():
         click.echo(f"  {name}: skipped, {why}")
     click.echo(f"predictors and metrics.json in {output}")
+
+
+def _measure_leaking(
+    cohort: Path,
+    output: Path,
+    families: "Sequence[PredictorFamily]",
+    settings: "TrainingSettings",
+    *,
+    overwrite: bool,
+) -> None:
+    from qctkit.pipeline.train import measure_leaking_split, write_metrics
+    from qctkit.store.folder import ReplacedFolder
+    from qctkit.store.reader import CohortFile
+
+    figures = measure_leaking_split(CohortFile(cohort), families, settings, shown_progress())
+    with ReplacedFolder(output, overwrite=overwrite) as folder:
+        write_metrics(figures, folder)
+    click.echo("split of slices: LEAKS, slices of one subject lie on both sides")
+    _show_slices(figures["per_slice"])
+    click.echo(f"metrics.json in {output}; no predictors were written")
 
 
 def _show_slices(slices: Mapping[str, Any]) -> None:
