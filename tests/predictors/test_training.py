@@ -80,16 +80,19 @@ def test_folds_keep_a_subject_together_and_both_sexes_in_training(
 
 
 def test_folds_are_balanced_in_sex_age_and_weight() -> None:
-    random = np.random.default_rng(0)
-    subjects = [
-        Subject(f"S{i}", Sex.M if i % 2 else Sex.F, float(age), float(weight))
-        for i, (age, weight) in enumerate(random.uniform((40, 45), (90, 110), (30, 2)))
-    ]
-    table = np.array([[one.age_years, one.weight_kg] for one in subjects], dtype=float)
-    for fold in subject_folds(subjects, 5):
-        assert sum(subjects[row].sex is Sex.F for row in fold) == 3
-        # Six drawn at random would be 6 to 8 off.
-        assert (np.abs(table[fold].mean(axis=0) - table.mean(axis=0)) < 5.0).all()
+    worst = []
+    for seed in range(10):
+        drawn = np.random.default_rng(seed).uniform((40, 45), (90, 110), (30, 2))
+        subjects = [
+            Subject(f"S{i}", Sex.M if i % 2 else Sex.F, float(age), float(weight))
+            for i, (age, weight) in enumerate(drawn)
+        ]
+        held_out = subject_folds(subjects, 5)
+        assert all(sum(subjects[row].sex is Sex.F for row in fold) == 3 for fold in held_out)
+        off = [np.abs(drawn[fold].mean(axis=0) - drawn.mean(axis=0)) for fold in held_out]
+        worst.append(np.max(off, axis=0))
+    # The worst of five folds drawn at random is 8 years and 10 kg off.
+    assert (np.mean(worst, axis=0) < 4.0).all()
 
 
 def test_three_subjects_are_too_few_to_hold_any_out() -> None:
