@@ -22,6 +22,7 @@ from qctkit.frame import locate
 from qctkit.pipeline.augment import AugmentOptions, augment
 from qctkit.pipeline.simulate import simulate
 from qctkit.pipeline.train import train
+from qctkit.predictors.configuration import TrainingConfiguration
 from qctkit.predictors.trained import PredictorSet
 from qctkit.predictors.training import TrainingSettings, as_tensor
 from qctkit.progress import Silent
@@ -37,18 +38,19 @@ def main() -> None:
     """Print the table."""
     options = _options()
     registry = load_registry()
+    families = TrainingConfiguration().chosen(registry.families())
     settings = TrainingSettings(workers=os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         real = simulate(folder / "real.h5", Silent(), subjects=options.subjects, seed=options.seed)
-        predictors = train(real, registry.families(), settings, Silent())
+        predictors = train(real, families, settings, Silent())
         others = simulate(
             folder / "others.h5",
             Silent(),
             subjects=options.judge_subjects,
             seed=options.seed + 1000,
         )
-        judges = train(others, registry.families(), settings, Silent())
+        judges = train(others, families, settings, Silent())
         for recipe in ("femur-density", "voxel-baseline"):
             made = folder / f"{recipe}.h5"
             wanted = AugmentOptions(options.samples, options.seed, 2 * options.samples)

@@ -48,11 +48,12 @@ def register_readers() -> "Sequence[Reader]":
 
 @hookimpl
 def register_predictors() -> "Sequence[PredictorFamily]":
-    """Return the density model and the networks."""
+    """Return the density model, the model on physical features, and the networks."""
     from qctkit.predictors.density import DensityFamily
     from qctkit.predictors.network import network_families
+    from qctkit.predictors.physical import PhysicalFamily
 
-    return (DensityFamily(), *network_families())
+    return (DensityFamily(), PhysicalFamily(), *network_families())
 
 
 @hookimpl

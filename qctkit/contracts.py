@@ -176,6 +176,11 @@ class PredictorFamily(Protocol):
         """Attributes it can learn, in column order."""
         ...
 
+    @property
+    def view(self) -> View:
+        """Grid on which it sees a subject; the window is the cohort's."""
+        ...
+
     def build(self, attributes: Sequence[str], view: View) -> "nn.Module":
         """Return an untrained module for these attributes."""
         ...

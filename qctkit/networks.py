@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+ENCODER_NAMES = ("residual", "plain", "spread", "slices")
 
 
 @contextmanager
@@ -46,6 +49,50 @@ class ResidualEncoder(nn.Module):
         return pooled
 
 
+class SpreadEncoder(nn.Module):
+    """Strided stages, then mean and spread over space: ``(N, C, D, H, W)`` to ``(N, F)``.
+
+    The finest stage has no residual block: in a view of a whole hip it would cost most of the
+    time. The spread tells tissues that are mixed from tissue that is even.
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.stages = nn.Sequential(
+            nn.Conv3d(channels, first, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv3d(first, second, 3, stride=2, padding=1),
+            _Residual(second),
+            nn.Conv3d(second, third, 3, stride=2, padding=1),
+            _Residual(third),
+        )
+        self.features = 2 * third
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return features ``(N, F)`` of images ``(N, C, D, H, W)``."""
+        return _mean_and_spread(self.stages(image))
+
+
+class SliceEncoder(nn.Module):
+    """Strided residual stages on each slice by itself: ``(N, C, H, W)`` to ``(N, F)``."""
+
+    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        for width in widths:
+            stages.append(nn.Conv2d(channels, width, 3, stride=2, padding=1))
+            stages.append(_ResidualSlice(width))
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        self.features = channels
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return features ``(N, F)`` of slices ``(N, C, H, W)``."""
+        pooled: Tensor = self.stages(image).mean(dim=(2, 3))
+        return pooled
+
+
 class PlainEncoder(nn.Module):
     """Wide plain convolutions with dilation, then mean and spread over space.
 
@@ -65,10 +112,21 @@ class PlainEncoder(nn.Module):
         hidden = nn.functional.gelu(self.stem(image))
         hidden = nn.functional.gelu(self.middle(hidden))
         hidden = nn.functional.gelu(self.last(hidden))
-        mean = hidden.mean(dim=(2, 3, 4))
-        squares = (hidden * hidden).mean(dim=(2, 3, 4))
-        spread = torch.sqrt(torch.clamp(squares - mean * mean, min=1e-6))
-        return torch.cat([mean, spread], dim=1)
+        return _mean_and_spread(hidden)
+
+
+Encoder: TypeAlias = ResidualEncoder | PlainEncoder | SpreadEncoder | SliceEncoder
+
+
+def encoder_named(name: str, channels: int) -> Encoder:
+    """Return a new encoder: ``residual``, ``plain``, ``spread`` (volumetric), or ``slices``."""
+    if name == "residual":
+        return ResidualEncoder(channels, (8, 16, 32))
+    if name == "plain":
+        return PlainEncoder(channels, 16)
+    if name == "spread":
+        return SpreadEncoder(channels, (8, 24, 48))
+    return SliceEncoder(channels, (12, 24, 48))
 
 
 class _Residual(nn.Module):
@@ -83,21 +141,45 @@ class _Residual(nn.Module):
         return x + 0.5 * inner
 
 
+def _mean_and_spread(hidden: Tensor) -> Tensor:
+    mean = hidden.mean(dim=(2, 3, 4))
+    squares = (hidden * hidden).mean(dim=(2, 3, 4))
+    spread = torch.sqrt(torch.clamp(squares - mean * mean, min=1e-6))
+    return torch.cat([mean, spread], dim=1)
+
+
+class _ResidualSlice(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        silu = nn.functional.silu
+        inner: Tensor = self.second(silu(self.first(silu(x))))
+        return x + 0.5 * inner
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast a network is trained.
 
     Attributes:
-        epochs: passes over the training subjects.
-        batch: subjects a step.
+        epochs: passes over the training inputs, at most.
+        batch: inputs a step.
         learning_rate: peak of the one-cycle schedule of AdamW.
         weight_decay: AdamW's decoupled decay.
+        patience: stop after so many epochs without a lower loss on ``watched_share``, and go back
+            to the best; 0 trains to the end, which few subjects need: each one watched is missed.
+        watched_share: share of the inputs that are watched and not learned from.
     """
 
     epochs: int = 40
     batch: int = 8
     learning_rate: float = 3e-3
     weight_decay: float = 2e-2
+    patience: int = 0
+    watched_share: float = 0.15
 
 
 def train(
@@ -112,28 +194,73 @@ def train(
 
     Args:
         module: called on jittered inputs.
-        inputs: ``(N, C, D, H, W)``, one per subject.
+        inputs: ``(N, C, D, H, W)``, one per subject or slice.
         loss: the scalar to minimise, from the module's outputs and the indices ``(B,)`` of the
-            subjects in the batch.
+            inputs in the batch.
         jitter: a random change of a batch of inputs that keeps what it should learn.
         schedule: epochs, batch, rates.
         seed: of the order and of the jitter.
     """
     generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(inputs), generator=generator)
+    watched = order[: round(schedule.watched_share * len(inputs)) if schedule.patience else 0]
+    learned = order[len(watched) :]
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    steps = -(-len(inputs) // schedule.batch)
+    steps = -(-len(learned) // schedule.batch)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schedule.learning_rate, epochs=schedule.epochs, steps_per_epoch=steps
     )
-    module.train()
+    best = _Best(module, schedule.patience)
     for _ in range(schedule.epochs):
-        for chosen in torch.randperm(len(inputs), generator=generator).split(schedule.batch):
+        module.train()
+        for rows in torch.randperm(len(learned), generator=generator).split(schedule.batch):
+            chosen = learned[rows]
             value = loss(module(jitter(inputs[chosen], generator)), chosen)
             optimiser.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimiser.step()
             rate.step()
-    module.eval()
+        module.eval()
+        if len(watched) and best.stop(_loss_of(module, inputs, watched, loss, schedule.batch)):
+            break
+    best.restore()
+
+
+class _Best:
+    """The weights with the lowest loss on watched inputs, and how long ago that was."""
+
+    def __init__(self, module: nn.Module, patience: int) -> None:
+        self._module = module
+        self._patience = patience
+        self._lowest = float("inf")
+        self._since = 0
+        self._weights: dict[str, Tensor] = {}
+
+    def stop(self, loss: float) -> bool:
+        """Note an epoch's loss; return whether patience is at its end."""
+        self._since += 1
+        if loss < self._lowest:
+            self._lowest, self._since = loss, 0
+            state = self._module.state_dict()
+            self._weights = {name: values.clone() for name, values in state.items()}
+        return self._since >= self._patience
+
+    def restore(self) -> None:
+        """Go back to the best weights, where any were watched."""
+        if self._weights:
+            self._module.load_state_dict(self._weights)
+
+
+def _loss_of(
+    module: nn.Module,
+    inputs: Tensor,
+    watched: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch: int,
+) -> float:
+    with torch.no_grad():
+        parts = [len(rows) * loss(module(inputs[rows]), rows) for rows in watched.split(batch)]
+    return float(torch.stack(parts).sum() / len(watched))

@@ -47,6 +47,10 @@ class View:
         return np.array([(n - 1) / 2 * self.spacing_mm for n in self.shape])
 
 
+HIP_VIEW = View((48, 36, 52))
+"""Wide enough for the shaft below the lesser trochanter and for muscle and fat beside the femur."""
+
+
 @dataclass(frozen=True, eq=False)
 class ViewImage:
     """A volume on a view's grid: HU and femur weight, both ``(D, H, W)`` float32.

@@ -1,51 +1,161 @@
 """``qctkit train``."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from qctkit.cli.options import cohort_argument, output_option, overwrite_option, seed_option
+from qctkit.cli.options import cohort_argument, output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
+
+if TYPE_CHECKING:
+    from qctkit.contracts import PredictorFamily
+    from qctkit.predictors.training import TrainingSettings
+
+if TYPE_CHECKING:
+    pass
 
 
 @click.command(name="train")
 @cohort_argument
 @output_option("Folder of predictors to write.")
-@click.option("--folds", default=5, show_default=True, type=click.IntRange(2))
-@seed_option
+@click.option(
+    "--config",
+    "configuration_file",
+    type=click.Path(path_type=Path),
+    help="TOML file: families, folds, seed, and how networks are built and trained.",
+)
+@click.option("--folds", type=click.IntRange(2), help="Of the cross-validation.  [default: 5]")
+@click.option("--seed", type=click.IntRange(0), help="Of every draw.  [default: 0]")
 @click.option(
     "--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1)
 )
+@click.option(
+    "--split",
+    default="subject",
+    show_default=True,
+    type=click.Choice(["subject", "slice"]),
+    help="slice: the source study's split, which leaks; writes metrics.json alone.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a training that was stopped.")
 @overwrite_option
 def command(
-    cohort: Path, output: Path, folds: int, seed: int, workers: int, overwrite: bool
+    cohort: Path,
+    output: Path,
+    configuration_file: Path | None,
+    folds: int | None,
+    seed: int | None,
+    workers: int,
+    split: str,
+    resume: bool,
+    overwrite: bool,
 ) -> None:
     """Train predictors of sex, age and weight, and say what each is worth.
 
     Every figure is of subjects that the predictor was not trained on (cross-validation over
     subjects, never over scans or slices). An attribute that the cohort cannot teach is skipped.
+    metrics.json beside the predictors holds all figures with their intervals.
 
     \b
     Example:
         qctkit train real.h5 -o predictors/
+        qctkit train real.h5 -o predictors/ --config train.toml --resume
     """
-    from qctkit.pipeline.train import save_predictors, train
+    from qctkit.predictors.configuration import TrainingConfiguration, read_configuration
     from qctkit.predictors.training import TrainingSettings
     from qctkit.registry import load_registry
     from qctkit.store.folder import refuse_existing
-    from qctkit.store.reader import CohortFile
 
     refuse_existing(output, overwrite=overwrite)
-    settings = TrainingSettings(folds, seed, workers)
-    families = load_registry().families()
-    predictors = train(CohortFile(cohort), families, settings, shown_progress())
-    save_predictors(predictors, output, overwrite=overwrite)
+    asked = (
+        read_configuration(configuration_file) if configuration_file else TrainingConfiguration()
+    )
+    families = asked.chosen(load_registry().families())
+    settings = TrainingSettings(
+        asked.folds if folds is None else folds, asked.seed if seed is None else seed, workers
+    )
+    shown_progress().say(f"training {', '.join(one.name for one in families)} on the CPU")
+    if split == "slice":
+        _measure_leaking(cohort, output, families, settings, overwrite=overwrite)
+    else:
+        _train(cohort, output, families, settings, overwrite=overwrite, resume=resume)
+
+
+def _train(
+    cohort: Path,
+    output: Path,
+    families: "Sequence[PredictorFamily]",
+    settings: "TrainingSettings",
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    from qctkit.pipeline.train import save_predictors, train_and_measure
+    from qctkit.store.reader import CohortFile
+
+    # Beside the output, which takes its name only when it is whole.
+    fits = output.resolve().with_name(f".{output.name}.fits")
+    predictors, figures = train_and_measure(
+        CohortFile(cohort), families, settings, shown_progress(), fits, resume=resume
+    )
+    save_predictors(predictors, output, overwrite=overwrite, metrics=figures)
     click.echo(f"trained on {predictors.training['subjects']} subjects; on held-out subjects:")
     for predictor in predictors.predictors:
-        for name, skill in predictor.skills.items():
-            figures = ", ".join(f"{key} {value:.2f}" for key, value in skill.figures.items())
-            click.echo(f"  {predictor.name} ({predictor.role}) {name}: {figures}")
+        for name in predictor.attributes:
+            found = figures["predictors"][predictor.name][name]["per_subject"]
+            click.echo(f"  {predictor.name:<20} {predictor.role:<7} {_line(name, found)}")
+    _show_slices(figures["per_slice"])
     for name, why in predictors.skipped.items():
         click.echo(f"  {name}: skipped, {why}")
-    click.echo(f"predictors in {output}")
+    click.echo(f"predictors and metrics.json in {output}")
+
+
+def _measure_leaking(
+    cohort: Path,
+    output: Path,
+    families: "Sequence[PredictorFamily]",
+    settings: "TrainingSettings",
+    *,
+    overwrite: bool,
+) -> None:
+    from qctkit.pipeline.train import measure_leaking_split, write_metrics
+    from qctkit.store.folder import ReplacedFolder
+    from qctkit.store.reader import CohortFile
+
+    figures = measure_leaking_split(CohortFile(cohort), families, settings, shown_progress())
+    with ReplacedFolder(output, overwrite=overwrite) as folder:
+        write_metrics(figures, folder)
+    click.echo("split of slices: LEAKS, slices of one subject lie on both sides")
+    _show_slices(figures["per_slice"])
+    click.echo(f"metrics.json in {output}; no predictors were written")
+
+
+def _show_slices(slices: Mapping[str, Any]) -> None:
+    for predictor, by_attribute in slices.items():
+        for name, found in by_attribute.items():
+            click.echo(f"  {predictor:<20} slices  {_line(name, found)}")
+
+
+def _line(name: str, found: Mapping[str, Any]) -> str:
+    """Return the figures that matter of one attribute, with their intervals."""
+    if "accuracy" in found:
+        matrix = found["confusion"]
+        counts = "/".join(str(matrix[f"true_{a}_read_{b}"]) for a in "fm" for b in "fm")
+        words = _shown(found, {"accuracy": "accuracy", "AUC": "auc"})
+        return f"{name:<10} {words}, FF/FM/MF/MM {counts}"
+    names = {"error": "mae", "of the mean": "mae_of_mean", "R2": "r2", "bias": "bias"}
+    return f"{name:<10} {_shown(found, names)}"
+
+
+def _shown(found: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    words = []
+    for word, key in names.items():
+        value, low, high = (found[key][part] for part in ("value", "low", "high"))
+        words.append(
+            f"{word} unknown"
+            if value is None or low is None or high is None
+            else f"{word} {value:.2f} ({low:.2f} to {high:.2f})"
+        )
+    return ", ".join(words)

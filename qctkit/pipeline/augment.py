@@ -101,7 +101,9 @@ class _Plan:
 
     @property
     def view(self) -> View:
-        return self.predictors.view
+        """The grid that is optimised on: that of the predictors that drive."""
+        names = [one.name for one in self.drivers] or [self.recipe.carried_by]
+        return self.predictors.shared_view(names)
 
     def target(self, number: int) -> Target:
         if self.options.targets:

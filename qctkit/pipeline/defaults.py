@@ -8,6 +8,7 @@ from pathlib import Path
 from qctkit.pipeline.simulate import DEFAULT_SUBJECTS, simulate
 from qctkit.pipeline.train import save_predictors, train
 from qctkit.pipeline.versions import versions
+from qctkit.predictors.configuration import TrainingConfiguration
 from qctkit.predictors.trained import PredictorSet, load_predictors
 from qctkit.predictors.training import TrainingSettings
 from qctkit.progress import Progress
@@ -44,7 +45,7 @@ def default_predictors(
     cohort: CohortFile, registry: Registry, settings: TrainingSettings, progress: Progress
 ) -> PredictorSet:
     """Return predictors for exactly this cohort, configuration and set of versions."""
-    families = registry.families()
+    families = TrainingConfiguration().chosen(registry.families())
     asked = {
         "cohort": cohort.fingerprint,
         "families": [repr(family) for family in families],

@@ -1,23 +1,33 @@
 """``qctkit train``: predictors of a cohort, with what each is worth on unseen subjects."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from qctkit.cohort import Sample
+import numpy as np
+
+from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily
 from qctkit.errors import PredictorError
 from qctkit.pipeline.versions import versions
+from qctkit.predictors.fit_store import FitStore
+from qctkit.predictors.metrics import figures_of
+from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
 from qctkit.predictors.trained import PredictorSet
 from qctkit.predictors.training import (
+    SeenCohort,
     TrainingSettings,
     fits,
     see_cohort,
     train_predictors,
+    views_of,
 )
 from qctkit.progress import Progress, Task
 from qctkit.store.folder import ReplacedFolder
 from qctkit.store.reader import CohortFile
-from qctkit.view import View
+
+METRICS = "metrics.json"
 
 
 def train(
@@ -31,20 +41,89 @@ def train(
     Raises:
         PredictorError: the cohort is too small, teaches nothing, or holds made samples.
     """
-    refuse_made_samples(cohort)
-    view = View(window=cohort.window)
-    with progress.task("looking at subjects", len(cohort)) as task:
-        seen = see_cohort(_counted(cohort, task), view)
-    record = {
-        "cohort_fingerprint": cohort.fingerprint,
-        "subjects": len({one.subject_id for one in seen.subjects}),
-        "samples": len(seen.subjects),
-        "folds": settings.folds,
-        "seed": settings.seed,
-        "versions": versions(),
-    }
+    predictors, _ = train_and_measure(cohort, families, settings, progress)
+    return predictors
+
+
+def train_and_measure(
+    cohort: CohortFile,
+    families: Sequence[PredictorFamily],
+    settings: TrainingSettings,
+    progress: Progress,
+    fits_folder: Path | None = None,
+    *,
+    resume: bool = False,
+) -> tuple[PredictorSet, Record]:
+    """Return trained predictors and their figures on held-out subjects.
+
+    Args:
+        cohort: real or simulated subjects.
+        families: what to train.
+        settings: folds, seed, workers.
+        progress: where the work is shown.
+        fits_folder: where finished fits are kept until all are done; None keeps none.
+        resume: use the fits that are there from a run that was killed.
+
+    Raises:
+        PredictorError: as ``train``, or the kept fits are of another training.
+    """
+    seen = _see(cohort, families, progress)
+    record = _record(cohort, seen, settings)
+    store = None
+    if fits_folder is not None:
+        asked = {**record, "families": [repr(family) for family in families]}
+        store = FitStore(fits_folder, asked, resume=resume)
     with progress.task("training predictors", fits(families, settings)) as task:
-        return train_predictors(seen, families, settings, record, task.advance)
+        predictors = train_predictors(seen, families, settings, record, task.advance, store)
+    slices = _slice_figures(families, seen, settings, Split.SUBJECT, progress)
+    figures = _metrics(predictors, seen, slices)
+    if store is not None:
+        store.discard()
+    return predictors, figures
+
+
+def measure_leaking_split(
+    cohort: CohortFile,
+    families: Sequence[PredictorFamily],
+    settings: TrainingSettings,
+    progress: Progress,
+) -> Record:
+    """Return the figures of the source study's split of *slices*, which leaks.
+
+    Slices of one subject lie on both sides of it, so a network can recognise the subject. Nothing
+    but the figures is kept: no decision may rest on them.
+
+    Raises:
+        PredictorError: no family reads slices.
+    """
+    seen = _see(cohort, families, progress)
+    slices = _slice_figures(families, seen, settings, Split.SLICE, progress)
+    return {
+        "split": "slice",
+        "leaks": True,
+        "training": _record(cohort, seen, settings),
+        "per_slice": slices,
+    }
+
+
+def save_predictors(
+    predictors: PredictorSet, folder: Path, *, overwrite: bool, metrics: Record | None = None
+) -> None:
+    """Write predictors, and their metrics, to a folder that appears only when it is whole.
+
+    Raises:
+        OutputExistsError: the folder has something in it and ``overwrite`` is not set.
+    """
+    with ReplacedFolder(folder, overwrite=overwrite) as partial:
+        predictors.save(partial)
+        if metrics is not None:
+            write_metrics(metrics, partial)
+
+
+def write_metrics(metrics: Record, folder: Path) -> None:
+    """Write ``metrics.json`` into an existing folder."""
+    text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
+    (folder / METRICS).write_text(text + "\n", encoding="utf-8")
 
 
 def refuse_made_samples(cohort: CohortFile) -> None:
@@ -59,14 +138,60 @@ def refuse_made_samples(cohort: CohortFile) -> None:
         )
 
 
-def save_predictors(predictors: PredictorSet, folder: Path, *, overwrite: bool) -> None:
-    """Write predictors to a folder that appears only when it is whole.
+def _see(cohort: CohortFile, families: Sequence[PredictorFamily], progress: Progress) -> SeenCohort:
+    refuse_made_samples(cohort)
+    with progress.task("looking at subjects", len(cohort)) as task:
+        return see_cohort(_counted(cohort, task), *views_of(families, cohort.window))
 
-    Raises:
-        OutputExistsError: the folder has something in it and ``overwrite`` is not set.
-    """
-    with ReplacedFolder(folder, overwrite=overwrite) as partial:
-        predictors.save(partial)
+
+def _record(cohort: CohortFile, seen: SeenCohort, settings: TrainingSettings) -> Record:
+    return {
+        "cohort_fingerprint": cohort.fingerprint,
+        "subjects": len({one.subject_id for one in seen.subjects}),
+        "samples": len(seen.subjects),
+        "folds": settings.folds,
+        "seed": settings.seed,
+        "device": "cpu",
+        "versions": versions(),
+    }
+
+
+def _slice_figures(
+    families: Sequence[PredictorFamily],
+    seen: SeenCohort,
+    settings: TrainingSettings,
+    split: Split,
+    progress: Progress,
+) -> Record:
+    """Return the figures per slice, or nothing where nothing reads slices."""
+    if split is Split.SUBJECT and not slice_wise(families):
+        return {}
+    total = settings.folds * len(slice_wise(families))
+    with progress.task(f"reading slices, split of {split}s", total) as task:
+        return slice_figures(families, seen, settings, split, task.advance)
+
+
+def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> Record:
+    groups = [subject.subject_id for subject in seen.subjects]
+    figures: dict[str, Record] = {}
+    for one in predictors.predictors:
+        by_attribute = {}
+        for name in one.attributes:
+            read = np.array([one.held_out[sample_id][name] for sample_id in seen.sample_ids])
+            true = seen.data.values[name].double().numpy()
+            by_attribute[name] = {
+                "per_subject": figures_of(name, true, read, groups),
+                "held_out_skill": asdict(one.skills[name]),
+            }
+        figures[one.name] = by_attribute
+    return {
+        "split": "subject",
+        "leaks": False,
+        "training": predictors.training,
+        "skipped": dict(predictors.skipped),
+        "predictors": figures,
+        "per_slice": slices,
+    }
 
 
 def _counted(cohort: CohortFile, task: Task) -> Iterator[Sample]:

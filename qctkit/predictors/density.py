@@ -5,7 +5,7 @@ subjects says which attributes an edit of density can honestly carry.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -89,6 +89,7 @@ class DensityFamily:
     name: str = "bone-density"
     role: Role = Role.LOOP
     attributes: tuple[str, ...] = (SEX.name, AGE.name, WEIGHT.name)
+    view: View = field(default_factory=View)
 
     def build(self, attributes: Sequence[str], view: View) -> LinearOnFeatures:  # noqa: ARG002
         """Return a model with zero coefficients; the view does not change its shape."""

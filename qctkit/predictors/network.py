@@ -1,31 +1,39 @@
-"""Predictors that are small 3D networks."""
+"""Predictors that are small networks on the whole view: volumetric, or slice by slice."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from qctkit.contracts import Role, TrainingData
-from qctkit.networks import PlainEncoder, ResidualEncoder, Schedule, train
+from qctkit.networks import Schedule, SliceEncoder, encoder_named, train
 from qctkit.predictors.jitter import jitter
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
-from qctkit.view import View
+from qctkit.view import HIP_VIEW, View
 from qctkit.window import Window
 
 SOFT_TISSUE_HU = 40.0
 """What a bone-only view shows outside the femur: muscle, so that the rim is not an edge to air."""
 
+SOFT_WINDOW = Window(-200.0, 200.0)
+"""Fat and muscle lie 160 HU apart, a sixteenth of the window of bone."""
 
 LABEL_SMOOTHING = 0.05
 """Share by which classes are drawn together: few subjects otherwise drive logits to infinity."""
+
+LEAST_FEMUR = 0.02
+"""Slices whose femur fills less of the view than this teach nothing."""
 
 
 class NetworkPredictor(nn.Module):
     """A network on the windowed view: ``(N, 2, D, H, W)`` (HU, femur share) to ``(N, A)``.
 
+    A slice-wise encoder reads each axial slice; the mean over slices, weighed by how much femur
+    each shows, is what it reads of the subject.
+
     Args:
-        encoder: features of the two-channel windowed image.
+        encoder: a name of ``ENCODER_NAMES``.
         outputs: number of attributes.
         window: HU to [0, 1].
         bone_only: replace everything outside the femur by soft tissue, so that only bone is seen.
@@ -34,17 +42,10 @@ class NetworkPredictor(nn.Module):
     centre: Tensor
     scale: Tensor
 
-    def __init__(
-        self,
-        encoder: ResidualEncoder | PlainEncoder,
-        outputs: int,
-        window: Window,
-        *,
-        bone_only: bool,
-    ) -> None:
+    def __init__(self, encoder: str, outputs: int, window: Window, *, bone_only: bool) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = nn.Linear(encoder.features, outputs)
+        self.encoder = encoder_named(encoder, 2 if bone_only else 3)
+        self.head = nn.Linear(self.encoder.features, outputs)
         self.register_buffer("centre", torch.zeros(outputs))
         self.register_buffer("scale", torch.ones(outputs))
         self._window = window
@@ -52,62 +53,179 @@ class NetworkPredictor(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` in the attributes' own units, logits for binary ones."""
+        if isinstance(self.encoder, SliceEncoder):
+            readings = self.read_slices(image)
+            weight = image[:, 1].mean(dim=(2, 3))[:, :, None]
+            return (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
+        raw: Tensor = self.head(self.encoder(self._channels(image)))
+        return self.centre + self.scale * raw
+
+    def read_slices(self, image: Tensor) -> Tensor:
+        """Return what is read of each axial slice, ``(N, D, A)``; slice-wise encoders only."""
+        count, _, depth, *_ = image.shape
+        slices = self._channels(image).transpose(1, 2).flatten(0, 1)
+        raw: Tensor = self.head(self.encoder(slices))
+        return torch.unflatten(self.centre + self.scale * raw, 0, (count, depth))
+
+    def _channels(self, image: Tensor) -> Tensor:
+        """Return what the encoder is given: windowed HU, and the femur's share."""
         hu, femur = image[:, :1], image[:, 1:]
         if self._bone_only:
             hu = SOFT_TISSUE_HU + femur * (hu - SOFT_TISSUE_HU)
-        seen = ((hu - self._window.low_hu) / self._window.width_hu).clamp(0.0, 1.0)
         # Bone spans a third of the window; spreading it out speeds training.
-        raw: Tensor = self.head(self.encoder(torch.cat([4.0 * (seen - 0.45), femur], dim=1)))
-        return self.centre + self.scale * raw
+        bone = 4.0 * (_windowed(hu, self._window) - 0.45)
+        if self._bone_only:
+            return torch.cat([bone, femur], dim=1)
+        return torch.cat([bone, 2.0 * _windowed(hu, SOFT_WINDOW) - 1.0, femur], dim=1)
+
+
+class Ensemble(nn.Module):
+    """The mean of members that differ in their first weights and order of training.
+
+    ``temperature`` ``(A,)`` divides it: 1 but for binary attributes, whose probabilities it makes
+    honest.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, members: Sequence[nn.Module], outputs: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.register_buffer("temperature", torch.ones(outputs))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the mean of the members' estimates, ``(N, A)``."""
+        return torch.stack([member(image) for member in self.members]).mean(0) / self.temperature
+
+    def read_slices(self, image: Tensor) -> Tensor:
+        """Return the mean of what members read of each slice, ``(N, D, A)``."""
+        read = [member.read_slices(image) for member in self.members]  # type: ignore[operator]
+        return torch.stack(read).mean(dim=0) / self.temperature
 
 
 @dataclass(frozen=True)
 class NetworkFamily:
-    """Networks of one architecture, trained with missing attributes masked."""
+    """Networks of one architecture, trained with missing attributes masked.
+
+    Attributes:
+        encoder: a name of ``ENCODER_NAMES``.
+        bone_only: see bone alone, as density recipes need.
+        members: networks of different seeds whose mean is the predictor.
+        on_request: trained only where a configuration names it.
+    """
 
     name: str
     role: Role
     attributes: tuple[str, ...]
-    # Left out of repr, which names a configuration: a function's repr holds its address.
-    encoder: Callable[[], ResidualEncoder | PlainEncoder] = field(repr=False)
-    bone_only: bool
+    encoder: str = "residual"
+    bone_only: bool = True
+    members: int = 1
     schedule: Schedule = field(default_factory=Schedule)
+    view: View = field(default_factory=View)
+    on_request: bool = False
 
-    def build(self, attributes: Sequence[str], view: View) -> NetworkPredictor:
-        """Return an untrained network for these attributes."""
+    @property
+    def slice_wise(self) -> bool:
+        """Whether it reads slices one by one."""
+        return self.encoder == "slices"
+
+    def build(self, attributes: Sequence[str], view: View) -> Ensemble:
+        """Return untrained networks for these attributes."""
+        members = [self._member(attributes, view) for _ in range(self.members)]
+        return Ensemble(members, len(attributes))
+
+    def fit(self, data: TrainingData, attributes: Sequence[str], seed: int) -> Ensemble:
+        """Return networks trained on the data."""
+        shown = self._slices(data) if self.slice_wise else data
+        members = []
+        for number in range(self.members):
+            member_seed = seed + 1000 * number
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(member_seed)
+                member = self._member(attributes, data.view)
+            _train(member, shown, attributes, self.schedule, member_seed)
+            members.append(member)
+        return Ensemble(members, len(attributes)).eval()
+
+    def fit_slices(
+        self, data: TrainingData, attributes: Sequence[str], seed: int, kept: Tensor
+    ) -> Ensemble:
+        """Return slice-wise networks trained on some slices, ``kept`` ``(N, D)`` bool."""
+        hidden = data.images * kept[:, None, :, None, None]
+        return self.fit(replace(data, images=hidden), attributes, seed)
+
+    def _member(self, attributes: Sequence[str], view: View) -> NetworkPredictor:
         return NetworkPredictor(
-            self.encoder(), len(attributes), view.window, bone_only=self.bone_only
+            self.encoder, len(attributes), view.window, bone_only=self.bone_only
         )
 
-    def fit(
-        self,
-        data: TrainingData,
-        attributes: Sequence[str],
-        seed: int,
-    ) -> NetworkPredictor:
-        """Return a network trained on the data."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = self.build(attributes, data.view)
-        truth = torch.stack([data.values[name] for name in attributes], dim=1)
-        binary = torch.tensor([ATTRIBUTES[name].kind == "binary" for name in attributes])
-        _standardise(network, truth, binary)
-        known = ~truth.isnan()
-        standard = torch.where(known, (truth - network.centre) / network.scale, 0.0)
+    def _slices(self, data: TrainingData) -> TrainingData:
+        """Return every axial slice that shows femur as an input of its own."""
+        subject, level = torch.nonzero(
+            data.images[:, 1].mean(dim=(2, 3)) > LEAST_FEMUR, as_tuple=True
+        )
+        images = data.images[subject, :, level][:, :, None]
+        values = {name: column[subject] for name, column in data.values.items()}
+        return TrainingData(images, values, data.view)
 
-        def loss(estimates: Tensor, chosen: Tensor) -> Tensor:
-            scaled = (estimates - network.centre) / network.scale
-            wanted = standard[chosen]
-            squared = (scaled - wanted) ** 2
-            logistic = nn.functional.binary_cross_entropy_with_logits(
-                scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
-            )
-            per_value = torch.where(binary, logistic, 0.5 * squared)
-            # A batch may hold no known value at all; then its loss is 0, not NaN.
-            return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
 
-        train(network, data.images, loss, jitter, self.schedule, seed)
-        return network
+def network_families() -> tuple[NetworkFamily, ...]:
+    """Return the built-in networks: two for the loop, as in the source study, and a reader.
+
+    Two more are trained on request: ``slice-network`` reads slices, as the source study did, and
+    ``hip-network`` sees the whole hip, which pays with hundreds of subjects.
+    """
+    every = (SEX.name, AGE.name, WEIGHT.name)
+    return (
+        NetworkFamily("sex-network", Role.LOOP, (SEX.name,)),
+        NetworkFamily("age-weight-network", Role.LOOP, (AGE.name, WEIGHT.name)),
+        NetworkFamily("reader-network", Role.READER, every, encoder="plain"),
+        NetworkFamily(
+            "slice-network",
+            Role.READER,
+            every,
+            encoder="slices",
+            schedule=Schedule(epochs=12, batch=32),
+            on_request=True,
+        ),
+        NetworkFamily(
+            "hip-network",
+            Role.READER,
+            every,
+            encoder="spread",
+            bone_only=False,
+            schedule=Schedule(epochs=25, batch=8),
+            view=HIP_VIEW,
+            on_request=True,
+        ),
+    )
+
+
+def _train(
+    network: NetworkPredictor,
+    data: TrainingData,
+    attributes: Sequence[str],
+    schedule: Schedule,
+    seed: int,
+) -> None:
+    truth = torch.stack([data.values[name] for name in attributes], dim=1)
+    binary = torch.tensor([ATTRIBUTES[name].kind == "binary" for name in attributes])
+    _standardise(network, truth, binary)
+    known = ~truth.isnan()
+    standard = torch.where(known, (truth - network.centre) / network.scale, 0.0)
+
+    def loss(estimates: Tensor, chosen: Tensor) -> Tensor:
+        scaled = (estimates - network.centre) / network.scale
+        wanted = standard[chosen]
+        squared = (scaled - wanted) ** 2
+        logistic = nn.functional.binary_cross_entropy_with_logits(
+            scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
+        )
+        per_value = torch.where(binary, logistic, 0.5 * squared)
+        # A batch may hold no known value at all; then its loss is 0, not NaN.
+        return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
+
+    train(network, data.images, loss, jitter, schedule, seed)
 
 
 def _standardise(network: NetworkPredictor, truth: Tensor, binary: Tensor) -> None:
@@ -120,26 +238,5 @@ def _standardise(network: NetworkPredictor, truth: Tensor, binary: Tensor) -> No
             network.scale[column] = values.std().clamp(min=1e-3)
 
 
-def _residual() -> ResidualEncoder:
-    return ResidualEncoder(2, (8, 16, 32))
-
-
-def _plain() -> PlainEncoder:
-    return PlainEncoder(2, 16)
-
-
-def network_families() -> tuple[NetworkFamily, ...]:
-    """Return the built-in networks: two for the loop, as in the source study, and a reader."""
-    return (
-        NetworkFamily("sex-network", Role.LOOP, (SEX.name,), _residual, bone_only=True),
-        NetworkFamily(
-            "age-weight-network", Role.LOOP, (AGE.name, WEIGHT.name), _residual, bone_only=True
-        ),
-        NetworkFamily(
-            "reader-network",
-            Role.READER,
-            (SEX.name, AGE.name, WEIGHT.name),
-            _plain,
-            bone_only=True,
-        ),
-    )
+def _windowed(hu: Tensor, window: Window) -> Tensor:
+    return ((hu - window.low_hu) / window.width_hu).clamp(0.0, 1.0)

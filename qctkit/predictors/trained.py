@@ -6,7 +6,7 @@ unpickled.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from qctkit.cohort import Record
 from qctkit.contracts import PredictorFamily, Role
 from qctkit.errors import PredictorError
+from qctkit.predictors.configuration import configured
 from qctkit.predictors.onnx_description import view_of, view_record
 from qctkit.predictors.onnx_loading import load_described
 from qctkit.predictors.onnx_module import OnnxModule
@@ -35,6 +36,7 @@ class TrainedPredictor:
     """A frozen module with its contract and its out-of-fold skill.
 
     Attributes:
+        configuration: what differs from the family as it is registered.
         attributes: what the columns of its estimates are.
         skills: out-of-fold figures by attribute.
         held_out: out-of-fold readings by subject: ``{sample_id: {attribute: reading}}``.
@@ -48,6 +50,7 @@ class TrainedPredictor:
     module: nn.Module
     skills: Mapping[str, Skill]
     held_out: Mapping[str, Mapping[str, float]]
+    configuration: Record = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)
@@ -62,6 +65,7 @@ class TrainedPredictor:
         return {
             "name": self.name,
             "family": self.family,
+            "configuration": dict(self.configuration),
             "role": self.role,
             "attributes": list(self.attributes),
             "view": view_record(self.view),
@@ -102,10 +106,19 @@ class PredictorSet:
             "`qctkit train`"
         )
 
-    @property
-    def view(self) -> View:
-        """The view that all of them share."""
-        return self.predictors[0].view
+    def shared_view(self, names: Sequence[str]) -> View:
+        """Return the view that the predictors of these names share.
+
+        Raises:
+            PredictorError: there is none of a name, or they see different grids.
+        """
+        views = {self.named(name).view for name in names}
+        if len(views) != 1:
+            raise PredictorError(
+                f"{', '.join(names)} see different grids; predictors that drive one optimisation "
+                "must share theirs"
+            )
+        return views.pop()
 
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
@@ -148,7 +161,8 @@ def _predictor(
     if entry["family"] == FAMILY:
         return _reader(folder / f"{entry['name']}.onnx")
     view = view_of(entry["view"])
-    module = family_named(entry["family"]).build(entry["attributes"], view)
+    family = configured(family_named(entry["family"]), entry.get("configuration", {}))
+    module = family.build(entry["attributes"], view)
     _load_weights(module, folder / f"{entry['name']}.safetensors")
     return TrainedPredictor(
         name=entry["name"],
@@ -159,6 +173,7 @@ def _predictor(
         module=module,
         skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
         held_out=entry["held_out"],
+        configuration=entry.get("configuration", {}),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -13,12 +13,18 @@ from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
+from qctkit.geometry import Shape
 from qctkit.networks import one_thread
+from qctkit.predictors.configuration import configuration_of
+from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
+from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
+from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View, ViewImage, see
+from qctkit.window import Window
 
 FEWEST_OF_A_CLASS = 2
 """A class with one subject cannot be both learned and held out."""
@@ -44,27 +50,61 @@ class TrainingSettings:
 
 @dataclass(frozen=True, eq=False)
 class SeenCohort:
-    """A cohort as predictors see it: ids, subjects and views, in order."""
+    """A cohort as predictors see it: ids, subjects and their views, in order.
+
+    Attributes:
+        views: the same subjects on each grid that a predictor asked for.
+    """
 
     sample_ids: tuple[str, ...]
     subjects: tuple[Subject, ...]
-    data: TrainingData
+    views: tuple[TrainingData, ...]
+
+    @property
+    def data(self) -> TrainingData:
+        """The subjects on the first grid."""
+        return self.views[0]
+
+    def on(self, view: View) -> TrainingData:
+        """Return the subjects on the grid of a view, in the cohort's own window.
+
+        Raises:
+            PredictorError: the cohort was not seen on this grid.
+        """
+        for data in self.views:
+            if _grid(data.view) == _grid(view):
+                return data
+        raise PredictorError(f"the cohort was not seen on a grid of {view.shape} points")
 
 
-def see_cohort(samples: Iterable[Sample], view: View) -> SeenCohort:
+def see_cohort(samples: Iterable[Sample], *views: View) -> SeenCohort:
     """Return the views and attributes of samples, holding one volume in memory at a time."""
-    ids, subjects, images = [], [], []
+    ids, subjects = [], []
+    images: list[list[Tensor]] = [[] for _ in views]
     for sample in samples:
         ids.append(sample.sample_id)
         subjects.append(sample.subject)
         frame = locate(sample.femur, sample.volume.geometry)
-        images.append(as_tensor(see(sample.volume, sample.femur, frame, view)))
+        for view, seen in zip(views, images, strict=True):
+            seen.append(as_tensor(see(sample.volume, sample.femur, frame, view)))
     values = {
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
         for name in ATTRIBUTES
     }
-    data = TrainingData(torch.stack(images), values, view)
+    data = tuple(
+        TrainingData(torch.stack(seen), values, view)
+        for view, seen in zip(views, images, strict=True)
+    )
     return SeenCohort(tuple(ids), tuple(subjects), data)
+
+
+def views_of(families: Sequence[PredictorFamily], window: Window) -> tuple[View, ...]:
+    """Return the grids that families see, each once, in a cohort's window."""
+    return tuple(dict.fromkeys(replace(family.view, window=window) for family in families))
+
+
+def _grid(view: View) -> tuple[Shape, float]:
+    return view.shape, view.spacing_mm
 
 
 def as_tensor(image: ViewImage) -> Tensor:
@@ -106,8 +146,11 @@ def train_predictors(
     settings: TrainingSettings,
     training: Record,
     tick: Callable[[str], None],
+    store: FitStore | None = None,
 ) -> PredictorSet:
     """Return every family trained on all subjects, with its skill on held-out ones.
+
+    Fits that ``store`` holds already are not made again.
 
     Raises:
         PredictorError: there are too few subjects, or no attribute can be taught.
@@ -123,8 +166,9 @@ def train_predictors(
         attributes = tuple(name for name in family.attributes if name in taught)
         for held_out in [*folds, []] if attributes else []:
             kept = [row for row in everyone if row not in set(held_out)]
-            jobs.append(_Job(family, attributes, kept, held_out, seen.data, settings.seed))
-    done = list(_run(jobs, settings.workers, tick))
+            data = seen.on(family.view)
+            jobs.append(_Job(family, attributes, kept, held_out, data, settings.seed))
+    done = _run(jobs, settings.workers, tick, store)
     trained = []
     for first in range(0, len(jobs), len(folds) + 1):
         last = first + len(folds)
@@ -144,49 +188,76 @@ class _Job:
     seed: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    weights: dict[str, Tensor]
-    readings: np.ndarray
+def _run(
+    jobs: Sequence[_Job], workers: int, tick: Callable[[str], None], store: FitStore | None
+) -> list[Fit]:
+    """Run the jobs, in processes of one thread each, and return their results in order."""
+    done: dict[int, Fit] = {}
+    if store is not None:
+        found = ((number, store.load(number)) for number in range(len(jobs)))
+        done = {number: fit for number, fit in found if fit is not None}
+    for number in done:
+        tick(f"{jobs[number].family.name}, kept from before")
+    missing = [number for number in range(len(jobs)) if number not in done]
+    for number, fit in zip(missing, _fits([jobs[one] for one in missing], workers), strict=True):
+        done[number] = fit
+        if store is not None:
+            store.keep(number, fit)
+        tick(_told(jobs[number], fit))
+    return [done[number] for number in range(len(jobs))]
 
 
-def _run(jobs: Sequence[_Job], workers: int, tick: Callable[[str], None]) -> Iterator[_Fit]:
-    """Run the jobs, in processes of one thread each, and give their results in order."""
-    if workers == 1:
-        for job in jobs:
-            yield _fit(job)
-            tick(job.family.name)
+def _fits(jobs: Sequence[_Job], workers: int) -> Iterator[Fit]:
+    if workers == 1 or len(jobs) < 2:
+        yield from map(_fit, jobs)
         return
     with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
-        for job, fit in zip(jobs, pool.map(_fit, jobs), strict=True):
-            yield fit
-            tick(job.family.name)
+        yield from pool.map(_fit, jobs)
 
 
-def _fit(job: _Job) -> _Fit:
+def _told(job: _Job, fit: Fit) -> str:
+    """Return a family's name with its error on the subjects just held out."""
+    words = []
+    for column, name in enumerate(job.attributes if job.held_out else ()):
+        true = job.data.values[name][list(job.held_out)].numpy()
+        known, read = ~np.isnan(true), fit.readings[:, column]
+        if not known.any():
+            continue
+        if ATTRIBUTES[name].kind == "binary":
+            right = ((read > 0) == (true > 0.5))[known].mean()
+            words.append(f"{name} {right:.0%}")
+        else:
+            words.append(f"{name} off by {np.abs(read - true)[known].mean():.1f}")
+    return f"{job.family.name} {', '.join(words)}".strip()
+
+
+def _fit(job: _Job) -> Fit:
     with one_thread():
         module = job.family.fit(job.data.take(job.kept), job.attributes, job.seed)
         readings = np.empty((0, len(job.attributes)))
         if job.held_out:
             with torch.no_grad():
                 readings = module(job.data.images[list(job.held_out)]).double().numpy()
-        return _Fit(dict(module.state_dict()), readings)
+        return Fit(dict(module.state_dict()), readings)
 
 
 def _trained(
-    job: _Job, fold_fits: Sequence[_Fit], final: _Fit, fold_jobs: Sequence[_Job], seen: SeenCohort
+    job: _Job, fold_fits: Sequence[Fit], final: Fit, fold_jobs: Sequence[_Job], seen: SeenCohort
 ) -> TrainedPredictor:
     readings = np.full((len(seen.subjects), len(job.attributes)), np.nan)
     for fold_job, fit in zip(fold_jobs, fold_fits, strict=True):
         readings[list(fold_job.held_out)] = fit.readings
-    module = job.family.build(job.attributes, seen.data.view)
+    module = job.family.build(job.attributes, job.data.view)
     module.load_state_dict(final.weights)
+    if isinstance(module, Ensemble):
+        _calibrate(module, job.attributes, readings, seen)
     return TrainedPredictor(
         name=job.family.name,
         family=job.family.name,
+        configuration=configuration_of(job.family),
         role=job.family.role,
         attributes=job.attributes,
-        view=seen.data.view,
+        view=job.data.view,
         module=module,
         skills={
             name: _skill(name, seen, readings[:, column])
@@ -197,6 +268,18 @@ def _trained(
             for sample_id, row in zip(seen.sample_ids, readings, strict=True)
         },
     )
+
+
+def _calibrate(
+    module: Ensemble, attributes: Sequence[str], readings: np.ndarray, seen: SeenCohort
+) -> None:
+    """Make a network's probabilities honest, by its held-out logits, which are divided too."""
+    for column, name in enumerate(attributes):
+        if ATTRIBUTES[name].kind == "binary":
+            true = seen.data.values[name].double().numpy()
+            temperature = honest_temperature(readings[:, column], true)
+            module.temperature[column] = temperature
+            readings[:, column] /= temperature
 
 
 def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:

@@ -10,11 +10,14 @@ import torch
 from qctkit.cohort import Sample
 from qctkit.contracts import PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
-from qctkit.networks import Schedule
+from qctkit.networks import Schedule, train
 from qctkit.predictors.density import DensityFamily, DensityFeatures
+from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
-from qctkit.predictors.network import network_families
+from qctkit.predictors.network import NetworkFamily, network_families
+from qctkit.predictors.physical import PhysicalFamily
 from qctkit.predictors.skill import skill_of
+from qctkit.predictors.slice_split import Split, slice_figures
 from qctkit.predictors.trained import PredictorSet, load_predictors
 from qctkit.predictors.training import (
     SeenCohort,
@@ -27,9 +30,14 @@ from qctkit.subject import Sex, Subject
 from qctkit.view import View
 
 QUICK = Schedule(epochs=2)
+SMALL = View((20, 16, 16), 6.0)
 FAMILIES: dict[str, PredictorFamily] = {
     one.name: one
-    for one in (DensityFamily(), *(replace(f, schedule=QUICK) for f in network_families()))
+    for one in (
+        DensityFamily(view=SMALL),
+        PhysicalFamily(view=SMALL),
+        *(replace(one, schedule=QUICK, view=SMALL) for one in network_families()),
+    )
 }
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
@@ -67,6 +75,22 @@ def test_folds_keep_a_subject_together_and_both_sexes_in_training(
         kept = [one for row, one in enumerate(subjects) if row not in fold]
         assert {subjects[row].subject_id for row in fold}.isdisjoint(s.subject_id for s in kept)
         assert {one.sex for one in kept} == {Sex.F, Sex.M}
+
+
+def test_folds_are_balanced_in_sex_age_and_weight() -> None:
+    worst = []
+    for seed in range(10):
+        drawn = np.random.default_rng(seed).uniform((40, 45), (90, 110), (30, 2))
+        subjects = [
+            Subject(f"S{i}", Sex.M if i % 2 else Sex.F, float(age), float(weight))
+            for i, (age, weight) in enumerate(drawn)
+        ]
+        held_out = subject_folds(subjects, 5)
+        assert all(sum(subjects[row].sex is Sex.F for row in fold) == 3 for fold in held_out)
+        off = [np.abs(drawn[fold].mean(axis=0) - drawn.mean(axis=0)) for fold in held_out]
+        worst.append(np.max(off, axis=0))
+    # The worst of five folds drawn at random is 8 years and 10 kg off.
+    assert (np.mean(worst, axis=0) < 4.0).all()
 
 
 def test_three_subjects_are_too_few_to_hold_any_out() -> None:
@@ -203,6 +227,121 @@ def test_two_hips_of_the_only_woman_do_not_teach_sex(
     samples = [make(f"X{i}", subject=one, seed=i) for i, one in enumerate(people)]
     few = see_cohort(samples, small_view)
     trained = train_predictors(
-        few, [DensityFamily()], TrainingSettings(folds=3), {}, lambda _: None
+        few, [FAMILIES["bone-density"]], TrainingSettings(folds=3), {}, lambda _: None
     )
     assert "sex" in trained.skipped
+
+
+class _KilledError(Exception):
+    pass
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    tmp_path: Path, seen: SeenCohort, trained: PredictorSet
+) -> None:
+    chosen = [FAMILIES["sex-network"]]
+    told: list[str] = []
+
+    def run(*, resume: bool, kill_after: int | None = None) -> PredictorSet:
+        def tick(words: str) -> None:
+            told.append(words)
+            if len(told) == kill_after:
+                raise _KilledError
+
+        store = FitStore(tmp_path / "fits", {"cohort": "a"}, resume=resume)
+        return train_predictors(seen, chosen, TrainingSettings(folds=3), {}, tick, store)
+
+    with pytest.raises(_KilledError):
+        run(resume=False, kill_after=2)
+    told.clear()
+    again = run(resume=True).named("sex-network")
+    assert sum("kept from before" in words for words in told) == 2
+    whole = trained.named("sex-network")
+    for name, values in whole.module.state_dict().items():
+        assert torch.equal(values, again.module.state_dict()[name])
+    assert again.held_out == whole.held_out
+
+
+def test_fits_of_another_training_are_refused_and_a_damaged_one_is_made_again(
+    tmp_path: Path,
+) -> None:
+    store = FitStore(tmp_path, {"cohort": "a"}, resume=False)
+    store.keep(0, Fit({"w": torch.ones(2)}, np.zeros((1, 1))))
+    kept = FitStore(tmp_path, {"cohort": "a"}, resume=True)
+    assert kept.load(0) is not None
+    (tmp_path / "fit-0000.safetensors").write_bytes(b"cut")
+    assert kept.load(0) is None
+    with pytest.raises(PredictorError, match="another training"):
+        FitStore(tmp_path, {"cohort": "b"}, resume=True)
+
+
+def test_a_subject_that_is_held_out_lends_no_slice_and_a_leaking_split_says_so(
+    seen: SeenCohort,
+) -> None:
+    family = FAMILIES["slice-network"]
+    ticks: list[str] = []
+    by_subject, by_slice = (
+        slice_figures([family], seen, TrainingSettings(folds=2), split, ticks.append)
+        for split in Split
+    )
+    assert ticks == ["slice-network"] * 4
+    for found in (by_subject, by_slice):
+        assert found["slice-network"]["sex"]["subjects"] == len(seen.subjects)
+        assert found["slice-network"]["sex"]["readings"] > 8 * len(seen.subjects)
+
+
+def test_hidden_slices_are_not_trained_on(seen: SeenCohort) -> None:
+    family = FAMILIES["slice-network"]
+    assert isinstance(family, NetworkFamily)
+    data = seen.data.take(range(6))
+    kept = torch.zeros(data.images.shape[0], data.images.shape[2], dtype=torch.bool)
+    kept[:3] = True
+    changed = data.images.clone()
+    changed[3:, 0] += 500.0
+    first = family.fit_slices(data, ("sex",), 0, kept).state_dict()
+    again = family.fit_slices(replace(data, images=changed), ("sex",), 0, kept).state_dict()
+    assert all(torch.equal(values, again[name]) for name, values in first.items())
+
+
+def test_early_stopping_goes_back_to_the_best_weights() -> None:
+    module = torch.nn.Linear(1, 1)
+    module.weight.data.fill_(0.0)
+    watched: list[float] = []
+
+    def loss(read: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        weight = module.weight.mean() + 0.0 * read.mean()
+        if torch.is_grad_enabled():
+            return -weight  # training drives the weight up for ever
+        watched.append(((weight - 3.0) ** 2).item())
+        return (weight - 3.0) ** 2
+
+    schedule = Schedule(epochs=200, batch=32, learning_rate=0.5, patience=2)
+    train(module, torch.ones(20, 1), loss, lambda batch, _: batch, schedule, 0)
+    assert len(watched) < 200
+    assert (module.weight.item() - 3.0) ** 2 == pytest.approx(min(watched))
+
+
+def test_predictors_of_different_grids_do_not_drive_one_loop(trained: PredictorSet) -> None:
+    sex, other = trained.named("sex-network"), trained.named("reader-network")
+    mixed = replace(trained, predictors=(sex, replace(other, view=View())))
+    assert mixed.shared_view(["sex-network"]) == SMALL
+    with pytest.raises(PredictorError, match="different grids"):
+        mixed.shared_view(["sex-network", "reader-network"])
+
+
+def test_an_ensemble_reads_the_mean_of_its_members(seen: SeenCohort) -> None:
+    family = replace(FAMILIES["age-weight-network"], members=2)
+    module = family.fit(seen.data, family.attributes, 0)
+    images = seen.data.images[:2]
+    one, other = (member(images) for member in module.members)
+    assert not torch.allclose(one, other)
+    torch.testing.assert_close(module(images), (one + other) / 2)
+
+
+def test_no_hip_however_odd_is_read_with_more_certainty_than_subjects_allow(
+    seen: SeenCohort, trained: PredictorSet
+) -> None:
+    odd = seen.data.images[:2].clone()
+    odd[:, 0] = 3000.0 - odd[:, 0]
+    logit = trained.named("physical-features")(odd)[:, 0]
+    assert (logit.abs() <= np.log(len(seen.subjects) + 1.0) + 1e-5).all()

@@ -1,0 +1,84 @@
+"""Finished fits on disk, so that a training that was killed goes on where it stopped."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from qctkit.cohort import Record
+from qctkit.errors import PredictorError
+
+ASKED = "training.json"
+READINGS = "held-out readings"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Weights of one fit, and what it reads of the subjects held out, ``(N, A)``."""
+
+    weights: dict[str, Tensor]
+    readings: NDArray[np.float64]
+
+
+class FitStore:
+    """A folder with one file a finished fit, for exactly one training.
+
+    Args:
+        folder: where the fits lie; made with the first.
+        asked: what decides the fits: cohort, families, settings, versions.
+        resume: use the fits that are there; otherwise they are thrown away.
+
+    Raises:
+        PredictorError: with ``resume``, the folder holds the fits of another training.
+    """
+
+    def __init__(self, folder: Path, asked: Record, *, resume: bool) -> None:
+        self._folder = folder
+        text = json.dumps(asked, indent=1, sort_keys=True)
+        if folder.exists() and not resume:
+            shutil.rmtree(folder)
+        if folder.exists() and _text(folder / ASKED) != text:
+            raise PredictorError(
+                f"{folder} holds the fits of another training (cohort, configuration or versions "
+                "differ); run again without --resume"
+            )
+        self._asked = text
+
+    def load(self, number: int) -> Fit | None:
+        """Return a finished fit, or None where there is none that can be read."""
+        path = self._path(number)
+        if not path.is_file():
+            return None
+        try:
+            weights = load_file(path)
+        except (OSError, SafetensorError):
+            return None
+        return Fit(weights, weights.pop(READINGS).numpy())
+
+    def keep(self, number: int, fit: Fit) -> None:
+        """Store a finished fit; its file is there whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / ASKED).write_text(self._asked, encoding="utf-8")
+        path = self._path(number)
+        weights = {name: values.contiguous() for name, values in fit.weights.items()}
+        partial = path.with_suffix(".partial")
+        save_file(weights | {READINGS: torch.from_numpy(fit.readings)}, partial)
+        partial.replace(path)
+
+    def discard(self) -> None:
+        """Remove the folder: the training is done."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"fit-{number:04d}.safetensors"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

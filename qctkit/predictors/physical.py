@@ -1,0 +1,171 @@
+"""A predictor on physical features: what few subjects can teach."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qctkit.contracts import Role, TrainingData
+from qctkit.predictors.features import (
+    CORTEX,
+    DENSITY,
+    FEATURES,
+    MUSCLE,
+    SIZE,
+    SOFT,
+    PhysicalFeatures,
+)
+from qctkit.predictors.joint import Array, JointReader, fit_joint
+from qctkit.predictors.temperature import honest_temperature, log_loss
+from qctkit.subject import AGE, SEX, WEIGHT
+from qctkit.view import HIP_VIEW, View
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "skeleton": SIZE + CORTEX,
+    "bone": CORTEX + DENSITY,
+    "ageing": CORTEX + MUSCLE,
+    "body": SIZE + SOFT,
+}
+"""One joint model each: with few subjects a model of all features is worse than several of few."""
+
+READ_BY: dict[str, tuple[str, ...]] = {
+    SEX.name: ("skeleton", "bone"),
+    AGE.name: ("ageing",),
+    WEIGHT.name: ("body",),
+}
+"""The groups whose mean reads an attribute: where the body shows it."""
+
+NOISES = (0.01, 0.03, 0.1)
+INNER_FOLDS = 10
+
+UNBOUNDED = 1e6
+"""Bound of logits while the temperature is looked for."""
+
+
+class PhysicalPredictor(nn.Module):
+    """``(N, 2, D, H, W)`` (HU, femur share) to ``(N, A)``: the mean of its groups' readers.
+
+    The logit of sex is divided by a temperature and bent towards ``most_logit``: on a hip unlike
+    all that it learned from, evidence would otherwise add up without end.
+    """
+
+    temperature: Tensor
+    most_logit: Tensor
+
+    def __init__(self, attributes: Sequence[str], view: View) -> None:
+        super().__init__()
+        self.features = PhysicalFeatures(view)
+        self.attributes = tuple(attributes)
+        self.readers = nn.ModuleDict(
+            {name: JointReader(len(columns), attributes) for name, columns in GROUPS.items()}
+        )
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("most_logit", torch.tensor(UNBOUNDED))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` in the attributes' own units, a logit for sex."""
+        return self.read(self.features(image))
+
+    def read(self, features: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` from features ``(N, F)``."""
+        readings = {
+            name: reader(features[:, _columns(name)]) for name, reader in self.readers.items()
+        }
+        columns = []
+        for column, name in enumerate(self.attributes):
+            read = torch.stack([readings[group][:, column] for group in READ_BY[name]]).mean(0)
+            if name == SEX.name:
+                read = self.most_logit * torch.tanh(read / self.temperature / self.most_logit)
+            columns.append(read)
+        return torch.stack(columns, dim=1)
+
+
+@dataclass(frozen=True)
+class PhysicalFamily:
+    """Joint Gaussian models on physical features; their noise is chosen by cross-validation."""
+
+    name: str = "physical-features"
+    role: Role = Role.LOOP
+    attributes: tuple[str, ...] = (SEX.name, AGE.name, WEIGHT.name)
+    view: View = HIP_VIEW
+
+    def build(self, attributes: Sequence[str], view: View) -> PhysicalPredictor:
+        """Return an untrained model for these attributes on this view."""
+        return PhysicalPredictor(attributes, view)
+
+    def fit(
+        self,
+        data: TrainingData,
+        attributes: Sequence[str],
+        seed: int,  # noqa: ARG002 - solves draw nothing
+    ) -> PhysicalPredictor:
+        """Return a model fitted to the data."""
+        model = self.build(attributes, data.view)
+        values = {name: column.double().numpy() for name, column in data.values.items()}
+        with torch.no_grad():
+            features = torch.cat([model.features(one[None]) for one in data.images])
+        fit_on_features(model, features.double().numpy(), values)
+        return model.eval()
+
+
+def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> None:
+    """Fit a model to features ``(N, F)`` and attributes ``(N,)`` in place.
+
+    The noise is what read subjects best that were held out of these very subjects, and the
+    temperature makes its held-out probabilities of sex honest.
+    """
+    model.temperature.fill_(1.0)
+    model.most_logit.fill_(UNBOUNDED)
+    held_out = {noise: _held_out(model, features, values, noise) for noise in NOISES}
+    losses = {noise: _loss(read, values, model.attributes) for noise, read in held_out.items()}
+    best = min(losses, key=lambda noise: losses[noise])
+    _fit_groups(model, features, values, best)
+    if SEX.name in model.attributes:
+        subjects = int((~np.isnan(values[SEX.name])).sum())
+        # Laplace's rule of succession: after n right readings the next is wrong with 1 / (n + 2).
+        model.most_logit.fill_(np.log(subjects + 1.0))
+        logits = held_out[best][:, model.attributes.index(SEX.name)]
+        model.temperature.fill_(honest_temperature(logits, values[SEX.name]))
+
+
+def _fit_groups(
+    model: PhysicalPredictor, features: Array, values: Mapping[str, Array], noise: float
+) -> None:
+    for group, reader in model.readers.items():
+        fitted = fit_joint(features[:, _columns(group)], values, model.attributes, noise)
+        reader.load_state_dict(fitted.state_dict())
+
+
+def _held_out(
+    model: PhysicalPredictor, features: Array, values: Mapping[str, Array], noise: float
+) -> Array:
+    """Return what models of the other subjects read of each, ``(N, A)``."""
+    order = np.lexsort([values[name] for name in reversed(model.attributes)])
+    fold = np.empty(len(order), dtype=int)
+    fold[order] = np.arange(len(order)) % INNER_FOLDS
+    read = np.empty((len(features), len(model.attributes)))
+    for out in (fold == number for number in range(min(INNER_FOLDS, len(features)))):
+        kept = {name: column[~out] for name, column in values.items()}
+        _fit_groups(model, features[~out], kept, noise)
+        with torch.no_grad():
+            read[out] = model.read(torch.from_numpy(features[out]).float()).double().numpy()
+    return read
+
+
+def _loss(read: Array, values: Mapping[str, Array], attributes: Sequence[str]) -> float:
+    """Return the mean loss over attributes, 1 for a reader of the mean."""
+    losses = []
+    for column, name in enumerate(attributes):
+        known = ~np.isnan(values[name])
+        true, found = values[name][known], read[known, column]
+        if name == SEX.name:
+            losses.append(log_loss(found, true) / np.log(2.0))
+        else:
+            losses.append(float(((found - true) ** 2).mean() / max(true.var(), 1e-9)))
+    return float(np.mean(losses))
+
+
+def _columns(group: str) -> list[int]:
+    return [FEATURES.index(name) for name in GROUPS[group]]
