@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry, Triple
+from qctkit.segmentation.boxes import bounding_box
 from qctkit.segmentation.doubts import find_doubts
 from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur
@@ -24,6 +25,9 @@ FINE_MM = 1.0
 MARGIN_MM = 12.0
 NECK_MM = 50.0
 HEAD_BOX_MM = 55.0
+EDGE_MARGIN = 8
+"""Voxels around a mask within which its edge may lie and is smoothed."""
+
 SAME_HIP_MM = 90.0
 """Closer than this, two candidates belong to one hip; the heads of two hips are 150 mm apart."""
 
@@ -100,7 +104,7 @@ def segment_femora(volume: Volume) -> Segmentation:
             continue
         located = _locate(volume, grid, _alternatives(head, heads))
         mask = _segment_one(volume, grid, coarse, located)
-        if mask.sum() * volume.geometry.voxel_volume_mm3 < LEAST_VOLUME_MM3:
+        if np.count_nonzero(mask) * volume.geometry.voxel_volume_mm3 < LEAST_VOLUME_MM3:
             continue
         done_mm.append(centre_mm)
         side = Side.RIGHT if located.surface.neck[2] > 0.0 else Side.LEFT
@@ -139,21 +143,8 @@ def _search_grid(volume: Volume) -> tuple[Geometry, NDArray[np.float32]]:
     """Return the body on a coarse grid: a search through the air around it is wasted."""
     grid = isotropic_grid(volume.geometry, SEARCH_MM)
     image_hu = resample(volume, grid)
-    body = _body_box(image_hu)
+    body = bounding_box(image_hu > BODY_HU, 1)
     return grid.crop(body), image_hu[body]
-
-
-def _body_box(image_hu: NDArray[np.float32]) -> tuple[slice, ...]:
-    """Return the slices that hold all that is not air, and a voxel around."""
-    body = image_hu > BODY_HU
-    if not body.any():
-        return tuple(slice(0, n) for n in image_hu.shape)
-    sides = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        (seen,) = np.nonzero(body.any(axis=others))
-        sides.append(slice(max(0, int(seen[0]) - 1), int(seen[-1]) + 2))
-    return tuple(sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +196,9 @@ def _segment_one(
     fine_grid = _box_around(extent_mm, MARGIN_MM, volume.geometry)
     fine = resample(volume, fine_grid)
     mask = grow_femur(fine, FINE_MM, surface.on(near_grid, fine_grid))
-    return to_native(signed_edge_mm(mask, fine, FINE_MM), fine_grid, volume.geometry)
+    box = bounding_box(mask, EDGE_MARGIN)
+    signed_mm = signed_edge_mm(mask[box], fine[box], FINE_MM)
+    return to_native(signed_mm, fine_grid.crop(box), volume.geometry)
 
 
 def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:
