@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry, Triple
-from qctkit.segmentation.boxes import bounding_box
+from qctkit.segmentation.boxes import Box, bounding_box
 from qctkit.segmentation.doubts import find_doubts
 from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur
@@ -25,6 +25,10 @@ FINE_MM = 1.0
 MARGIN_MM = 12.0
 NECK_MM = 50.0
 HEAD_BOX_MM = 55.0
+ABOVE_MM, FORWARD_MM, SIDEWAYS_MM = 50.0, 100.0, (60.0, 130.0)
+"""How far a femur reaches from the centre of its head: up, forwards and back, and to the side
+(medially, laterally); down, as far as the scan goes."""
+
 EDGE_MARGIN = 8
 """Voxels around a mask within which its edge may lie and is smoothed."""
 
@@ -187,9 +191,11 @@ def _segment_one(
 ) -> Mask:
     """Return the mask of one head's femur: roughly for its extent, then finely within that."""
     surface, near_grid = located.surface, located.grid
-    rough = grow_femur(coarse, SEARCH_MM, surface.on(near_grid, grid))
-    points_mm = grid.to_world(np.argwhere(rough)) if rough.any() else np.empty((0, 3))
     head_mm = near_grid.to_world(surface.centre)
+    reach = _reach(grid, head_mm, surface.neck[2])
+    rough_grid = grid.crop(reach)
+    rough = grow_femur(coarse[reach], SEARCH_MM, surface.on(near_grid, rough_grid))
+    points_mm = rough_grid.to_world(np.argwhere(rough)) if rough.any() else np.empty((0, 3))
     bend_mm = head_mm + NECK_MM * (grid.directions @ surface.neck)
     around = np.array([[-40.0], [40.0]])
     extent_mm = np.vstack([points_mm, head_mm + around, bend_mm + around])
@@ -199,6 +205,17 @@ def _segment_one(
     box = bounding_box(mask, EDGE_MARGIN)
     signed_mm = signed_edge_mm(mask[box], fine[box], FINE_MM)
     return to_native(signed_mm, fine_grid.crop(box), volume.geometry)
+
+
+def _reach(grid: Geometry, head_mm: FloatArray, sideways: float) -> Box:
+    """Return the part of a grid in which the femur of a head can lie, whose neck leads sideways."""
+    medial_mm, lateral_mm = SIDEWAYS_MM if sideways > 0.0 else SIDEWAYS_MM[::-1]
+    reach_mm = ((np.inf, ABOVE_MM), (FORWARD_MM, FORWARD_MM), (medial_mm, lateral_mm))
+    d, h, w = (
+        slice(int(np.clip(c - low / SEARCH_MM, 0, n - 1)), int(np.clip(c + high / SEARCH_MM, 1, n)))
+        for c, (low, high), n in zip(grid.to_index(head_mm), reach_mm, grid.shape, strict=True)
+    )
+    return d, h, w
 
 
 def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from qctkit.geometry import FloatArray, Geometry
 from qctkit.segmentation.heads import HeadCandidate
+from qctkit.segmentation.interpolate import interpolate
 from qctkit.segmentation.rays import sphere_directions
 
 SOUND_QUALITY = 0.48
@@ -251,8 +252,8 @@ def _sample(
     """
     radii = np.append(RADII_MM - STEP_MM, [RADII_MM[-1], RADII_MM[-1] + STEP_MM]) / spacing_mm
     offsets = directions.T[:, None, None, :] * radii[:, None, None]
-    points = centres.T[:, None, :, None] + offsets
-    values = ndimage.map_coordinates(smooth, points, order=1, cval=np.nan, output=np.float32)
+    points = centres.T[:, None, :, None].astype(np.float32) + offsets.astype(np.float32)
+    values = interpolate(smooth, points)
     fall = (values[:-2] - values[2:]) / (2 * STEP_MM)
     inner = values[1:-1]
     return inner, np.clip(fall / SUFFICIENT_STEP_HU_PER_MM, -1.0, 1.0) * _passed_gap(inner)
