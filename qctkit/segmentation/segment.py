@@ -25,9 +25,9 @@ FINE_MM = 1.0
 MARGIN_MM = 12.0
 NECK_MM = 50.0
 HEAD_BOX_MM = 55.0
-ABOVE_MM, FORWARD_MM, SIDEWAYS_MM = 50.0, 100.0, (60.0, 130.0)
-"""How far a femur reaches from the centre of its head: up, forwards and back, and to the side
-(medially, laterally); down, as far as the scan goes."""
+ABOVE_MM, MEDIAL_MM, LATERAL_MM = 50.0, 60.0, 130.0
+"""How far a femur is looked for from the centre of its head; in other directions, as far as the
+scan goes."""
 
 EDGE_MARGIN = 8
 """Voxels around a mask within which its edge may lie and is smoothed."""
@@ -208,14 +208,14 @@ def _segment_one(
 
 
 def _reach(grid: Geometry, head_mm: FloatArray, sideways: float) -> Box:
-    """Return the part of a grid in which the femur of a head can lie, whose neck leads sideways."""
-    medial_mm, lateral_mm = SIDEWAYS_MM if sideways > 0.0 else SIDEWAYS_MM[::-1]
-    reach_mm = ((np.inf, ABOVE_MM), (FORWARD_MM, FORWARD_MM), (medial_mm, lateral_mm))
-    d, h, w = (
-        slice(int(np.clip(c - low / SEARCH_MM, 0, n - 1)), int(np.clip(c + high / SEARCH_MM, 1, n)))
-        for c, (low, high), n in zip(grid.to_index(head_mm), reach_mm, grid.shape, strict=True)
-    )
-    return d, h, w
+    """Return the part of a grid where the femur of a head can lie whose neck leads sideways."""
+    outwards_mm = (MEDIAL_MM, LATERAL_MM) if sideways > 0.0 else (LATERAL_MM, MEDIAL_MM)
+    d, _, w = grid.to_index(head_mm)
+    depth, height, width = grid.shape
+    top = int(np.clip(d + ABOVE_MM / SEARCH_MM, 1, depth))
+    first, last = w - outwards_mm[0] / SEARCH_MM, w + outwards_mm[1] / SEARCH_MM
+    across = slice(int(np.clip(first, 0, width - 1)), int(np.clip(last, 1, width)))
+    return slice(0, top), slice(0, height), across
 
 
 def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:

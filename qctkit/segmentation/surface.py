@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 
 from qctkit.geometry import FloatArray, Geometry
 from qctkit.segmentation.heads import HeadCandidate
-from qctkit.segmentation.interpolate import interpolate
 from qctkit.segmentation.rays import sphere_directions
 
 SOUND_QUALITY = 0.48
@@ -63,6 +62,10 @@ FOLLOWED_UP = 20
 MOST_PASSES = 3
 LEAST_GAIN = 1.15
 """The search starts again from what it found for as long as that gains this factor."""
+
+CLEAR_QUALITY = 0.9
+"""The search does not start again from a fit as good as this: in a clear joint it is about 1, so
+that the factor above is out of reach."""
 
 NECK_END_MM = 45.0
 TEXTURE_HU = 70.0
@@ -130,7 +133,7 @@ def find_surface(
     """Return the surface of a head, with its centre and radius fitted anew."""
     fit = SphereFit.of(image_hu, spacing_mm, head)
     centre, radius_mm, quality = fit.best(REACH_WIDE_MM)
-    for _ in range(MOST_PASSES):
+    for _ in range(MOST_PASSES if quality < CLEAR_QUALITY else 0):
         again = replace(fit, anchor=centre).best(REACH_AGAIN_MM)
         if again[2] <= quality * LEAST_GAIN:
             break
@@ -252,8 +255,8 @@ def _sample(
     """
     radii = np.append(RADII_MM - STEP_MM, [RADII_MM[-1], RADII_MM[-1] + STEP_MM]) / spacing_mm
     offsets = directions.T[:, None, None, :] * radii[:, None, None]
-    points = centres.T[:, None, :, None].astype(np.float32) + offsets.astype(np.float32)
-    values = interpolate(smooth, points)
+    points = centres.T[:, None, :, None] + offsets
+    values = ndimage.map_coordinates(smooth, points, order=1, cval=np.nan, output=np.float32)
     fall = (values[:-2] - values[2:]) / (2 * STEP_MM)
     inner = values[1:-1]
     return inner, np.clip(fall / SUFFICIENT_STEP_HU_PER_MM, -1.0, 1.0) * _passed_gap(inner)
