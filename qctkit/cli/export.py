@@ -1,31 +1,53 @@
 """``qctkit export``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qctkit.cli.options import output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
+if TYPE_CHECKING:
+    from qctkit.predictors.onnx_export import ExportCheck
+
 
 @click.command(name="export")
 @click.argument("predictors", type=click.Path(path_type=Path))
 @output_option("Folder of ONNX files to write.")
+@click.option(
+    "--licence", default="not stated", show_default=True, help="Licence of the weights, recorded."
+)
 @overwrite_option
-def command(predictors: Path, output: Path, overwrite: bool) -> None:
-    """Write the ONNX twin of every predictor, checked against PyTorch at two batch sizes.
+def command(predictors: Path, output: Path, licence: str, overwrite: bool) -> None:
+    """Write the ONNX twin of every predictor, checked against PyTorch.
+
+    Each file describes itself and can be scored alone. The figures of the checks, at several batch
+    sizes and at two sizes of view where the network allows it, are in predictors.json beside them.
 
     \b
     Example:
-        qctkit export predictors/ -o onnx/
+        qctkit export predictors/ -o onnx/ --licence CC-BY-4.0
     """
-    from qctkit.pipeline.predict import export
+    from qctkit.pipeline.export import export
     from qctkit.predictors.trained import load_predictors
     from qctkit.registry import load_registry
+    from qctkit.store.folder import refuse_existing
 
+    refuse_existing(output, overwrite=overwrite)
     loaded = load_predictors(predictors, load_registry().family)
-    parities = export(loaded, predictors, output, shown_progress(), overwrite=overwrite)
-    for name, found in parities.items():
-        differences = ", ".join(f"batch {one.batch}: {one.largest_difference:.1e}" for one in found)
-        click.echo(f"{name}.onnx differs from PyTorch by at most {differences}")
+    checks = export(loaded, output, shown_progress(), licence=licence, overwrite=overwrite)
+    for name, check in checks.items():
+        click.echo(f"{name}.onnx {_in_words(check)}")
     click.echo(f"ONNX files in {output}")
+
+
+def _in_words(check: "ExportCheck") -> str:
+    if not check.parities:
+        return "came as an ONNX file and goes on as it is"
+    differences = ", ".join(
+        f"{one.largest_difference:.1e} at {one.batch} x {'x'.join(map(str, one.size))}"
+        for one in check.parities
+    )
+    size = "any size" if check.any_size else "this size only"
+    return f"differs from PyTorch by at most {differences}; takes views of {size}"

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train predictors of sex, age and weight.",
     "export": "Write the ONNX twins of predictors.",
     "predict": "Read sex, age and weight off every sample.",
+    "adopt": "Add an ONNX predictor from elsewhere as a reader.",
     "augment": "Make new, labelled samples: the main job.",
     "validate": "Judge made samples against the real cohort.",
     "convert": "Write a cohort as NIfTI files and tables.",

@@ -12,6 +12,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw."
 )
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; cuda is an error where there is none.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), show_default="physical cores", help="Threads on the CPU."
+)
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with an interrupted run of this output."
 )

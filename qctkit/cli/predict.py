@@ -1,12 +1,19 @@
 """``qctkit predict``."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from qctkit.cli.options import cohort_argument, json_option
+from qctkit.cli.options import cohort_argument, device_option, json_option, threads_option
 from qctkit.cli.shown import shown_progress
+
+if TYPE_CHECKING:
+    from qctkit.pipeline.predict import Predictions, SampleEstimates
+
+COLUMNS = ("sample", "sex", "P(male)", "age, years", "weight, kg")
 
 
 @click.command(name="predict")
@@ -15,11 +22,15 @@ from qctkit.cli.shown import shown_progress
     "--predictors",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder that `qctkit export` wrote.",
+    help="Folder that `qctkit export` wrote, an ONNX file that describes itself, or a folder with "
+    "a model and its description in TOML.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@device_option
+@threads_option
 @json_option
-def command(cohort: Path, predictors: Path, device: str, as_json: bool) -> None:
+def command(
+    cohort: Path, predictors: Path, device: str, threads: int | None, as_json: bool
+) -> None:
     """Read sex, age and weight off every sample, by ONNX Runtime.
 
     Readings of subjects that the predictors were trained on are better than they deserve.
@@ -29,21 +40,48 @@ def command(cohort: Path, predictors: Path, device: str, as_json: bool) -> None:
         qctkit predict real.h5 --predictors onnx/
     """
     from qctkit.pipeline.predict import predict
+    from qctkit.predictors.onnx_scoring import Hardware
     from qctkit.store.reader import CohortFile
 
-    rows, provider = predict(CohortFile(cohort), predictors, shown_progress(), device=device)
-    click.echo(f"computed by ONNX Runtime's {provider}", err=True)
+    found = predict(CohortFile(cohort), predictors, shown_progress(), Hardware(device, threads))
+    click.echo(
+        f"read by {', '.join(found.predictors)}; computed by ONNX Runtime's {found.provider}, "
+        f"threads: {found.threads}",
+        err=True,
+    )
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([one.record() for one in found.samples], indent=1))
         return
-    click.echo("sample                   sex  P(male)  age_years  weight_kg")
+    _table([COLUMNS, *(_row(one) for one in found.samples)])
+    click.echo(_note(found), err=True)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        click.echo(
-            f"{row['sample_id']:<24} {row['sex'] or '-':<4} "
-            f"{_shown(row['probability_male'], 2):<8} "
-            f"{_shown(row['age_years'], 1):<10} {_shown(row['weight_kg'], 1)}"
-        )
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
 
 
-def _shown(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _row(one: "SampleEstimates") -> tuple[str, ...]:
+    probability = one.values.get("sex")
+    return (
+        one.sample_id,
+        one.sex or "-",
+        "-" if probability is None else f"{probability:.2f}",
+        _with_interval(one, "age_years"),
+        _with_interval(one, "weight_kg"),
+    )
+
+
+def _with_interval(one: "SampleEstimates", name: str) -> str:
+    if name not in one.values:
+        return "-"
+    within = f" ± {one.within_90[name]:.0f}" if name in one.within_90 else ""
+    return f"{one.values[name]:.1f}{within}"
+
+
+def _note(found: "Predictions") -> str:
+    if not any(one.within_90 for one in found.samples):
+        return "no intervals: errors of these predictors were not measured"
+    return f"± is at most a 90 % interval, if errors are normal; measured on {found.evidence}"

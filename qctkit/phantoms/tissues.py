@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from qctkit.calibration import Calibration
 from qctkit.errors import InputError
@@ -178,6 +178,8 @@ def _peak_hu(values: NDArray[np.generic], tissue: str) -> float:
     edges = np.arange(low - margin, high + margin + 2) - 0.5
     counts, _ = np.histogram(values, edges)
     smooth = ndimage.gaussian_filter1d(counts.astype(np.float64), PEAK_SMOOTHING_HU)
+    from scipy import signal  # deferred: it loads scipy.stats, a second that few scans need
+
     tops, _ = signal.find_peaks(smooth, prominence=LEAST_PROMINENCE * smooth.max())
     tops = [top for top in tops if low <= low - margin + top <= high]
     top = max(tops, key=lambda one: smooth[one], default=None)

@@ -1,80 +1,143 @@
-"""``qctkit export`` and ``qctkit predict``: the ONNX twins and what they read."""
+"""``qctkit predict``: what ONNX predictors read of every sample of a cohort. Needs no torch."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.cohort import Record
-from qctkit.errors import PredictorError
+from qctkit.contracts import Role
 from qctkit.frame import locate
-from qctkit.predictors.onnx_export import Parity, export_predictor
-from qctkit.predictors.onnx_scoring import OnnxPredictor, combine
-from qctkit.predictors.trained import (
-    DESCRIPTION,
-    PredictorSet,
-    read_description,
-    view_of,
-)
-from qctkit.progress import Progress
-from qctkit.store.folder import ReplacedFolder
+from qctkit.predictors.onnx_description import Evidence
+from qctkit.predictors.onnx_loading import load_onnx
+from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor, combine
+from qctkit.progress import Progress, Task
 from qctkit.store.reader import CohortFile
-from qctkit.view import see
+from qctkit.subject import AGE, SEX, WEIGHT
+from qctkit.view import View, see
+
+LARGEST_BATCH = 8
+"""Beyond this ONNX Runtime gets no faster on the built-in predictors (benchmarks/score.py)."""
+
+BATCH_POINTS = 4_000_000
+"""Points of all views in one batch, which bounds memory whatever a predictor's view."""
 
 
-def export(
-    predictors: PredictorSet, source: Path, output: Path, progress: Progress, *, overwrite: bool
-) -> dict[str, tuple[Parity, ...]]:
-    """Write the ONNX twin of every predictor, with its parity figures, and return the figures."""
-    parities: dict[str, tuple[Parity, ...]] = {}
-    with (
-        ReplacedFolder(output, overwrite=overwrite) as folder,
-        progress.task("exporting to ONNX", len(predictors.predictors)) as task,
-    ):
-        for predictor in predictors.predictors:
-            parities[predictor.name] = export_predictor(predictor, folder)
-            task.advance(predictor.name)
-        figures = {name: [asdict(one) for one in found] for name, found in parities.items()}
-        description = dict(read_description(source)) | {"parity": figures}
-        text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False)
-        (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-    return parities
+@dataclass(frozen=True)
+class SampleEstimates:
+    """What was read of one sample.
+
+    Attributes:
+        values: by attribute: years, kg, and for sex the probability of being male.
+        within_90: half widths of 90 % intervals, where an error was measured.
+    """
+
+    sample_id: str
+    subject_id: str
+    values: Mapping[str, float]
+    within_90: Mapping[str, float]
+
+    @property
+    def sex(self) -> str | None:
+        """F or M, None where sex was not read."""
+        probability = self.values.get(SEX.name)
+        return None if probability is None else "FM"[probability > 0.5]
+
+    def record(self) -> Record:
+        """Return the estimates as JSON values."""
+        return {
+            "sample_id": self.sample_id,
+            "subject_id": self.subject_id,
+            "sex": self.sex,
+            "probability_male": self.values.get(SEX.name),
+            "age_years": self.values.get(AGE.name),
+            "weight_kg": self.values.get(WEIGHT.name),
+        }
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The estimates of a cohort, with what they come from.
+
+    Attributes:
+        predictors: names of those that had a say.
+        provider, threads: what computed.
+        evidence: where their errors, and so the intervals, were measured.
+    """
+
+    samples: tuple[SampleEstimates, ...]
+    predictors: tuple[str, ...]
+    provider: str
+    threads: int
+    evidence: Evidence
 
 
 def predict(
-    cohort: CohortFile, folder: Path, progress: Progress, *, device: str = "auto"
-) -> tuple[list[Record], str]:
-    """Return what the ONNX predictors read of every sample, and the provider that computed it."""
-    description = read_description(folder)
-    entries = description["predictors"]
-    if not any(folder.glob("*.onnx")):
-        raise PredictorError(
-            f"{folder} holds no ONNX files; make them with `qctkit export {folder} -o onnx/`"
+    cohort: CohortFile, source: Path, progress: Progress, hardware: Hardware
+) -> Predictions:
+    """Return what the ONNX predictors of a file or folder read of every sample.
+
+    Of a set that was trained for the loop, only the predictors in the loop have a say: its readers
+    are kept to judge.
+
+    Raises:
+        PredictorError: a predictor cannot be used, or a GPU was asked for and is not to be had.
+    """
+    loaded = load_onnx(source, hardware)
+    predictors = tuple(one for one in loaded if one.description.role is Role.LOOP) or loaded
+    estimates = combine(predictors, score_cohort(cohort, predictors, progress))
+    within = {
+        name: found.within_90 for name, found in estimates.items() if found.within_90 is not None
+    }
+    samples = tuple(
+        SampleEstimates(
+            sample_id,
+            cohort.subject(sample_id).subject_id,
+            {name: float(found.values[row]) for name, found in estimates.items()},
+            within,
         )
-    loop = [entry for entry in entries if entry["role"] == "loop"]
-    views = [view_of(entry["view"]) for entry in loop]
-    predictors = [OnnxPredictor(folder / f"{entry['name']}.onnx", entry, device) for entry in loop]
-    rows: list[Record] = []
+        for row, sample_id in enumerate(cohort.sample_ids)
+    )
+    return Predictions(
+        samples,
+        tuple(one.name for one in predictors),
+        predictors[0].provider,
+        predictors[0].threads,
+        predictors[0].description.evidence,
+    )
+
+
+def score_cohort(
+    cohort: CohortFile, predictors: Sequence[OnnxPredictor], progress: Progress
+) -> list[NDArray[np.float64]]:
+    """Return the readings ``(N, A)`` of each predictor; one volume and one batch are in memory."""
+    views = tuple(dict.fromkeys(one.description.view for one in predictors))
+    points = sum(int(np.prod(view.shape)) for view in views)
+    size = max(1, min(LARGEST_BATCH, BATCH_POINTS // points))
+    readings: list[list[NDArray[np.float64]]] = [[] for _ in predictors]
     with progress.task("reading samples", len(cohort)) as task:
-        for sample in cohort:
-            frame = locate(sample.femur, sample.volume.geometry)
-            seen = {view: see(sample.volume, sample.femur, frame, view) for view in set(views)}
-            stacked = [
-                np.stack([seen[view].hu, seen[view].femur]).astype(np.float32)[None]
-                for view in views
-            ]
-            read = {name: float(value[0]) for name, value in combine(predictors, stacked).items()}
-            probability = read.get("sex")
-            rows.append(
-                {
-                    "sample_id": sample.sample_id,
-                    "subject_id": sample.subject.subject_id,
-                    "sex": None if probability is None else "FM"[probability > 0.5],
-                    "probability_male": probability,
-                    "age_years": read.get("age_years"),
-                    "weight_kg": read.get("weight_kg"),
-                }
-            )
-            task.advance(sample.sample_id)
-    return rows, predictors[0].provider
+        for first in range(0, len(cohort), size):
+            images = _images(cohort, cohort.sample_ids[first : first + size], views, task)
+            for predictor, read in zip(predictors, readings, strict=True):
+                read.append(predictor.score(images[predictor.description.view]))
+    return [
+        np.concatenate(read) if read else np.empty((0, len(predictor.attributes)))
+        for predictor, read in zip(predictors, readings, strict=True)
+    ]
+
+
+def _images(
+    cohort: CohortFile, sample_ids: Sequence[str], views: Sequence[View], task: Task
+) -> dict[View, NDArray[np.float32]]:
+    """Return the samples on each view, ``(N, 2, D, H, W)`` (HU, femur share)."""
+    seen: dict[View, list[NDArray[np.float32]]] = {view: [] for view in views}
+    for sample_id in sample_ids:
+        sample = cohort.load(sample_id)
+        frame = locate(sample.femur, sample.volume.geometry)
+        for view in views:
+            image = see(sample.volume, sample.femur, frame, view)
+            seen[view].append(np.stack([image.hu, image.femur]).astype(np.float32))
+        task.advance(sample_id)
+    return {view: np.stack(images) for view, images in seen.items()}

@@ -1,107 +1,259 @@
 """The ONNX twin of a trained predictor, for frozen scoring anywhere."""
 
-import json
+import io
 import logging
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import Message
 
+from qctkit.cohort import Record
 from qctkit.errors import PredictorError
-from qctkit.predictors.onnx_scoring import OnnxPredictor
+from qctkit.predictors.onnx_description import (
+    UNSTATED,
+    Channel,
+    Description,
+    Estimate,
+    Evidence,
+    Sees,
+)
+from qctkit.predictors.onnx_graph import every, model_bytes
+from qctkit.predictors.onnx_loading import load_described, looks_outside, trial_images
+from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.trained import TrainedPredictor
+from qctkit.subject import AGE, SEX, WEIGHT
 from qctkit.view import View
 
 OPSET = 20
-PARITY_BATCHES = (1, 3)
+OWN_UNITS = {SEX.name: "logit", AGE.name: "years", WEIGHT.name: "kg"}
+TALKATIVE = ("torch.onnx", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
+EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime")
+
+PARITY_BATCHES = (1, 3, 8)
 PARITY_TOLERANCE = 1e-4
-"""Largest difference allowed between PyTorch and ONNX Runtime, in units of the output's spread."""
+"""Largest difference allowed between PyTorch and ONNX Runtime, relative to readings of
+at least 1."""
+
+LARGER_BY = 4
+"""Points by which the second size of parity exceeds the view along each axis."""
+
+SMALLEST_SIZE = 8
+"""Points along an axis below which a network's strides leave nothing."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest difference from PyTorch, absolute (years, kg, logit) and relative, per batch size."""
+    """Largest difference from PyTorch at one batch and size ``(D, H, W)``.
+
+    Attributes:
+        largest_difference: in years, kg or of a logit.
+        relative_difference: the same, relative to readings of at least 1.
+    """
 
     batch: int
+    size: tuple[int, int, int]
     largest_difference: float
     relative_difference: float
 
 
-def export_predictor(predictor: TrainedPredictor, folder: Path) -> tuple[Parity, ...]:
-    """Write ``<name>.onnx`` with a dynamic batch and check it against PyTorch.
+@dataclass(frozen=True)
+class ExportCheck:
+    """What was checked of one ONNX file, and what came of it.
+
+    Attributes:
+        any_size: whether the graph takes views of other sizes; otherwise it is fixed to its own.
+        parities: one a batch size and size of view.
+    """
+
+    any_size: bool
+    parities: tuple[Parity, ...]
+
+    def record(self) -> Record:
+        """Return the figures as JSON values."""
+        return asdict(self)
+
+
+def export_predictor(
+    predictor: TrainedPredictor, training: Record, folder: Path, *, licence: str = UNSTATED
+) -> tuple[Description, ExportCheck]:
+    """Write ``<name>.onnx`` with a free batch, and check it against PyTorch.
+
+    The same predictor gives the same bytes, wherever qctkit is installed.
+
+    Args:
+        predictor: what to export.
+        training: the record of the training that it comes from.
+        folder: where the file goes.
+        licence: of the weights.
 
     Raises:
         PredictorError: the exporter refuses the module, or the two disagree.
     """
     path = folder / f"{predictor.name}.onnx"
-    example = _images(predictor.view, 2)
-    _export(predictor, example, path)
-    _describe(predictor, path)
-    parities = tuple(_parity(predictor, path, batch) for batch in PARITY_BATCHES)
-    worst = max(one.relative_difference for one in parities)
-    if worst > PARITY_TOLERANCE:
+    any_size = _export(predictor, path)
+    model = onnx.load(path)
+    _forget_the_exporter(model)
+    description = _describe(predictor, training, licence)
+    path.write_bytes(model_bytes(model, description))
+    if not looks_outside(load_described(path, Hardware(threads=1))):
+        description = replace(description, sees=Sees.FEMUR_IN_GRAPH)
+        path.write_bytes(model_bytes(model, description))
+    check = ExportCheck(any_size, tuple(_parities(predictor, path, any_size=any_size)))
+    worst = max(one.relative_difference for one in check.parities)
+    if not worst <= PARITY_TOLERANCE:
         raise PredictorError(
             f"{predictor.name}: ONNX Runtime and PyTorch differ by {worst:.1e} (at most "
             f"{PARITY_TOLERANCE:.0e} allowed); the export is not to be trusted"
         )
-    return parities
+    return description, check
 
 
-def _export(predictor: TrainedPredictor, example: torch.Tensor, path: Path) -> None:
-    # The exporter tells of every optional package that is not there; none of it is ours to say.
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+def _describe(predictor: TrainedPredictor, training: Record, licence: str) -> Description:
+    versions: Mapping[str, str] = training.get("versions", {})
+    return Description(
+        name=predictor.name,
+        role=predictor.role,
+        family=predictor.family,
+        estimates=tuple(
+            Estimate(name, OWN_UNITS[name], column)
+            for column, name in enumerate(predictor.attributes)
+        ),
+        view=predictor.view,
+        channels=(Channel.HU, Channel.FEMUR),
+        sees=Sees.WHOLE,
+        input_name="image",
+        output_name="estimates",
+        licence=licence,
+        cohort_fingerprint=training.get("cohort_fingerprint", ""),
+        trained_with=dict(versions),
+        exported_with=_versions(),
+        skills=dict(predictor.skills),
+        evidence=Evidence.HELD_OUT,
+    )
+
+
+def _export(predictor: TrainedPredictor, path: Path) -> bool:
+    """Export with free sizes where the module allows it; return whether it did."""
+    batch = {0: torch.export.Dim("batch", min=1, max=4096)}
+    sizes = {
+        axis: torch.export.Dim(name, min=SMALLEST_SIZE)
+        for axis, name in ((2, "depth"), (3, "height"), (4, "width"))
+    }
+    if _takes_another_size(predictor):
+        try:
+            _export_with(predictor, path, batch | sizes)
+        except torch.onnx.OnnxExporterError:
+            pass  # What PyTorch takes is not always what its exporter can follow.
+        else:
+            return True
+    try:
+        _export_with(predictor, path, batch)
+    except torch.onnx.OnnxExporterError as error:
+        raise PredictorError(
+            f"{predictor.name} cannot be exported to ONNX: {_first_cause(error)}"
+        ) from error
+    return False
+
+
+def _takes_another_size(predictor: TrainedPredictor) -> bool:
+    """Return whether the module does; a layer as wide as the flattened view, say, does not.
+
+    The exporter itself cannot be asked: it gives such a graph free sizes that fail when run.
+    """
+    try:
+        with torch.no_grad():
+            predictor(torch.from_numpy(trial_images(_larger(predictor.view), 1)))
+    except RuntimeError:
+        return False
+    return True
+
+
+def _larger(view: View) -> View:
+    d, h, w = view.shape
+    return replace(view, shape=(d + LARGER_BY, h + LARGER_BY, w + LARGER_BY))
+
+
+def _export_with(
+    predictor: TrainedPredictor, path: Path, free: Mapping[int, torch.export.Dim]
+) -> None:
+    with _quiet():
+        torch.onnx.export(
+            predictor.module,
+            (torch.from_numpy(trial_images(predictor.view, 2)),),
+            path,
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=(dict(free),),
+            input_names=["image"],
+            output_names=["estimates"],
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _first_cause(error: BaseException) -> str:
+    """Return the first line of what went wrong deepest down: the exporter wraps it in advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # The exporter tells of every optional package that is not there, and prints the whole graph
+    # where it fails; none of it is ours to say.
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                predictor.module,
-                (example,),
-                path,
-                dynamo=True,
-                opset_version=OPSET,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-                input_names=["image"],
-                output_names=["estimates"],
-                external_data=False,
-                verbose=False,
-            )
-    except torch.onnx.OnnxExporterError as error:
-        reason = str(error).splitlines()[0]
-        raise PredictorError(f"{predictor.name} cannot be exported to ONNX: {reason}") from error
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
-def _describe(predictor: TrainedPredictor, path: Path) -> None:
-    """Put the predictor's contract into the file's own metadata."""
-    model = onnx.load(path)
-    description = json.dumps(dict(predictor.record()) | {"held_out": {}}, sort_keys=True)
-    onnx.helper.set_model_props(model, {"qctkit": description, "licence": "Apache-2.0"})
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+def _forget_the_exporter(model: onnx.ModelProto) -> None:
+    """Take out stack traces, which hold the paths of whoever exported the file."""
+    for message in every(model, Message):
+        for name in ("metadata_props", "doc_string"):
+            if name in message.DESCRIPTOR.fields_by_name:
+                message.ClearField(name)
 
 
-def _parity(predictor: TrainedPredictor, path: Path, batch: int) -> Parity:
-    images = _images(predictor.view, batch)
+def _parities(predictor: TrainedPredictor, path: Path, *, any_size: bool) -> Iterator[Parity]:
+    twin = load_described(path, Hardware(threads=1))
+    for batch in PARITY_BATCHES:
+        yield _parity(predictor, twin.score(trial_images(predictor.view, batch)), predictor.view)
+    if any_size:
+        larger = _larger(predictor.view)
+        images = trial_images(larger, PARITY_BATCHES[1])
+        yield _parity(predictor, twin.score(images), larger)
+
+
+def _parity(predictor: TrainedPredictor, found: np.ndarray, view: View) -> Parity:
+    images = torch.from_numpy(trial_images(view, len(found)))
     with torch.no_grad():
-        wanted = predictor(images).numpy()
-    found = OnnxPredictor(path, predictor.record()).score(images.numpy())
+        wanted = predictor(images).double().numpy()
     difference = np.abs(found - wanted)
     relative = difference / np.maximum(np.abs(wanted), 1.0)
-    return Parity(batch, float(difference.max()), float(relative.max()))
+    return Parity(len(found), view.shape, float(difference.max()), float(relative.max()))
 
 
-def _images(view: View, batch: int) -> torch.Tensor:
-    """Return images like a femur's: HU of soft tissue to cortex, and a central femur."""
-    generator = torch.Generator().manual_seed(0)
-    hu = 100.0 + 300.0 * torch.randn(batch, *view.shape, generator=generator)
-    offset = torch.from_numpy(np.abs(view.positions_mm / view.half_extent_mm)).amax(dim=-1)
-    femur = (offset < 0.7).float().expand_as(hu)
-    return torch.stack([hu, femur], dim=1)
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in EXPORTERS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

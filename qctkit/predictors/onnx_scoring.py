@@ -1,96 +1,246 @@
 """Scoring by ONNX Runtime; needs no torch."""
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from qctkit.cohort import Record
-from qctkit.errors import PredictorError
+from qctkit.errors import InputError, PredictorError
+from qctkit.predictors.onnx_description import Channel, Description, Sees
+from qctkit.predictors.onnx_graph import check_graph
+from qctkit.predictors.skill import Skill
+from qctkit.subject import ATTRIBUTES
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-ONLY_ERRORS = 3
+NOTHING_BUT_FATAL = 4
+"""Level of ONNX Runtime's own log: errors are raised, and said once."""
+
+SOFT_TISSUE_HU = 40.0
+"""What is shown outside the femur where only the femur is to be seen: muscle, so that the rim is
+not an edge to air."""
+
+LEAST_ERROR = 1e-6
+"""An error below this would weigh without bound."""
+
+NORMAL_90 = 1.645
+"""Half width of a normal distribution's central 90 %, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What computes.
+
+    Attributes:
+        device: "cpu", "cuda" (an error where it is not to be had), or "auto", which takes CUDA
+            where ONNX Runtime really gets it.
+        threads: of one session on the CPU; None takes the cores that this process may use.
+    """
+
+    device: str = "cpu"
+    threads: int | None = None
 
 
 class OnnxPredictor:
-    """A predictor as an ONNX Runtime session.
+    """A described ONNX model as an ONNX Runtime session.
 
     Args:
-        path: the ONNX file.
-        description: what ``predictors.json`` says of it.
-        device: "cpu", "cuda", or "auto", which takes CUDA where ONNX Runtime really gets it.
+        model: as ``read_model`` gave it.
+        description: its contract; the graph is checked against it.
+        hardware: what computes.
+        where: the file, for messages.
 
     Raises:
-        PredictorError: the file cannot be loaded, or CUDA was asked for and is not to be had.
+        PredictorError: the graph does not fit its description, cannot be loaded, or CUDA was asked
+            for and is not to be had.
     """
 
-    def __init__(self, path: Path, description: Record, device: str = "cpu") -> None:
-        self.name: str = description["name"]
-        self.attributes: tuple[str, ...] = tuple(description["attributes"])
-        self.skills: Record = description["skills"]
-        self.role: str = description["role"]
-        self._session = _session(path, device)
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        description: Description,
+        hardware: Hardware,
+        where: str,
+    ) -> None:
+        self.model = model
+        self.description = description
+        self.threads = hardware.threads or usable_cores()
+        self._where = where
+        self._one_by_one = check_graph(model, description, where)
+        self._session = _session(model, hardware.device, self.threads, where)
         self.provider: str = self._session.get_providers()[0]
-        if device == "cuda" and self.provider != CUDA:
+        if hardware.device == "cuda" and self.provider != CUDA:
             raise PredictorError(
                 f"--device cuda: ONNX Runtime gave {self.provider} instead of {CUDA}; install CUDA "
                 "and cuDNN for this onnxruntime-gpu, or use --device cpu"
             )
 
-    def score(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return estimates ``(N, A)`` of images ``(N, 2, D, H, W)`` (HU, femur share)."""
-        (estimates,) = self._session.run(None, {"image": images})
-        return np.asarray(estimates, dtype=np.float32)
+    @property
+    def name(self) -> str:
+        """The predictor's name."""
+        return self.description.name
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes, in the order of the columns that ``score`` returns."""
+        return self.description.attributes
+
+    def score(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return estimates ``(N, A)`` of images ``(N, 2, D, H, W)`` (HU, femur share).
+
+        Years, kg, and a logit for sex, whatever the graph's own units are.
+
+        Raises:
+            PredictorError: the graph answers with other shapes, NaN, or no probability.
+        """
+        fed = channels_of(images, self.description)
+        pieces = np.split(fed, len(fed)) if self._one_by_one else [fed]
+        answers = [self._run(piece) for piece in pieces]
+        raw = np.concatenate(answers, dtype=np.float64)
+        if not np.isfinite(raw).all():
+            raise PredictorError(f"{self._where}: the graph gave values that are not finite")
+        try:
+            columns = [one.in_own_unit(raw[:, one.column]) for one in self.description.estimates]
+        except InputError as error:
+            raise PredictorError(f"{self._where}: {error}; state its unit as it is") from error
+        return np.stack(columns, axis=1)
+
+    def _run(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
+        names = self.description
+        try:
+            (found,) = self._session.run([names.output_name], {names.input_name: fed})
+        except Exception as error:  # onnxruntime raises several private types
+            raise PredictorError(f"{self._where}: the graph failed: {_brief(error)}") from error
+        values = np.asarray(found, dtype=np.float32)
+        last = max(one.column for one in names.estimates)
+        if values.ndim != 2 or len(values) != len(fed) or values.shape[1] <= last:
+            raise PredictorError(
+                f"{self._where}: the graph answered {len(fed)} images with an array of shape "
+                f"{values.shape}; expected ({len(fed)}, {last + 1} or more)"
+            )
+        return values
+
+
+def channels_of(images: NDArray[np.float32], description: Description) -> NDArray[np.float32]:
+    """Return what the graph is fed, ``(N, C, D, H, W)``, of images (HU, femur share)."""
+    hu, femur = images[:, 0], images[:, 1]
+    if description.sees is Sees.FEMUR:
+        muscle = np.float32(SOFT_TISSUE_HU)
+        hu = muscle + femur * (hu - muscle)
+    made = {
+        Channel.HU: lambda: hu,
+        Channel.WINDOWED: lambda: description.view.window.apply(hu),
+        Channel.FEMUR: lambda: femur,
+    }
+    channels = [made[channel]() for channel in description.channels]
+    return np.ascontiguousarray(np.stack(channels, axis=1), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """One attribute of a batch, from all predictors that read it.
+
+    Attributes:
+        values: ``(N,)``: years, kg, or the probability of being male.
+        within_90: half width of a 90 % interval; None where no error was measured.
+    """
+
+    values: NDArray[np.float64]
+    within_90: float | None
 
 
 def combine(
-    predictors: Sequence[OnnxPredictor], images: Sequence[NDArray[np.float32]]
-) -> Mapping[str, NDArray[np.float64]]:
-    """Return one estimate ``(N,)`` per attribute: the predictors' mean, weighed by their skill.
+    predictors: Sequence[OnnxPredictor], readings: Sequence[NDArray[np.float64]]
+) -> Mapping[str, Estimates]:
+    """Return one estimate per attribute: the mean of what predictors read, weighed by their skill.
 
-    Each predictor has images of its own view.
-
-    Weights are the inverse squared errors on unseen subjects; a binary attribute's logits are
-    weighed by accuracy over chance and returned as a probability.
+    Weights are the inverse squared errors on unseen subjects; a binary attribute's probabilities
+    are weighed by accuracy over chance. Predictors whose skill was not measured count, equally,
+    only where no other reads the attribute. The interval takes errors as normal, and as if all
+    predictors erred alike, which is the most that their mean can err.
     """
-    sums: dict[str, Any] = {}
-    weights: dict[str, float] = {}
-    for predictor, own in zip(predictors, images, strict=True):
-        estimates = predictor.score(own).astype(np.float64)
-        for column, name in enumerate(predictor.attributes):
-            figures = predictor.skills[name]["figures"]
-            values = estimates[:, column]
-            if "accuracy" in figures:
-                weight = max(figures["accuracy"] - 0.5, 0.01)
-                values = 1.0 / (1.0 + np.exp(-np.clip(values, -30.0, 30.0)))
-            else:
-                weight = figures["rmse"] ** -2
-            sums[name] = sums.get(name, 0.0) + weight * values
-            weights[name] = weights.get(name, 0.0) + weight
-    return {name: total / weights[name] for name, total in sums.items()}
+    return {
+        name: _combined(name, predictors, readings)
+        for name in ATTRIBUTES
+        if any(name in one.attributes for one in predictors)
+    }
 
 
-def _session(path: Path, device: str) -> Any:
-    if not path.is_file():
-        raise PredictorError(f"{path} is missing; make it with `qctkit export`")
+def _combined(
+    name: str, predictors: Sequence[OnnxPredictor], readings: Sequence[NDArray[np.float64]]
+) -> Estimates:
+    found = [
+        (read[:, one.attributes.index(name)], one.description.skills.get(name))
+        for one, read in zip(predictors, readings, strict=True)
+        if name in one.attributes
+    ]
+    measured = [one for one in found if one[1] is not None] or found
+    weights = np.array([_weight(skill) for _, skill in measured])
+    weights /= weights.sum()
+    values = np.stack([read for read, _ in measured])
+    if ATTRIBUTES[name].kind == "binary":
+        values = 1.0 / (1.0 + np.exp(-np.clip(values, -30.0, 30.0)))
+    errors = [skill.figures.get("rmse") for _, skill in measured if skill is not None]
+    known = [one for one in errors if one is not None]
+    within = NORMAL_90 * float(weights @ np.array(known)) if len(known) == len(measured) else None
+    return Estimates(weights @ values, within)
+
+
+def _weight(skill: Skill | None) -> float:
+    if skill is None:
+        return 1.0
+    if "accuracy" in skill.figures:
+        return max(skill.figures["accuracy"] - 0.5, 0.01)
+    return float(max(skill.figures["rmse"], LEAST_ERROR) ** -2)
+
+
+def usable_cores() -> int:
+    """Return how many physical cores this process may run on.
+
+    Two threads of one core share its arithmetic units, so more sessions' threads than cores only
+    wait for one another. Where the system does not tell, every processor counts as a core.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    siblings = Path("/sys/devices/system/cpu")
+    cores = set()
+    for number in os.sched_getaffinity(0):
+        file = siblings / f"cpu{number}" / "topology" / "thread_siblings_list"
+        cores.add(file.read_text().strip() if file.is_file() else str(number))
+    return len(cores)
+
+
+def _session(model: onnx.ModelProto, device: str, threads: int, where: str) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = ONLY_ERRORS
+    options.log_severity_level = NOTHING_BUT_FATAL
+    options.intra_op_num_threads = threads
+    # Threads that spin while they wait slow a busy neighbour, and are slowed by it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     can_cuda = CUDA in onnxruntime.get_available_providers() and _has_cuda()
-    providers = [CUDA, CPU] if device == "cuda" or (device == "auto" and can_cuda) else [CPU]
     if device == "cuda" and not can_cuda:
         raise PredictorError(
             "--device cuda: no CUDA device that ONNX Runtime can use was found; use --device cpu"
         )
+    # TF32 keeps ten bits: a GPU's readings would differ from a CPU's by more than parity allows.
+    cuda = [(CUDA, {"use_tf32": "0"})] if device != "cpu" and can_cuda else []
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=[*cuda, CPU]
+        )
     except Exception as error:  # onnxruntime raises several private types
-        raise PredictorError(f"{path} is not a usable ONNX file: {error}") from error
+        raise PredictorError(f"{where}: ONNX Runtime refuses it: {_brief(error)}") from error
 
 
 def _has_cuda() -> bool:
     """Whether a driver shows a device; asking ONNX Runtime itself would only say what was built."""
     return any(Path("/proc/driver/nvidia/gpus").glob("*"))
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

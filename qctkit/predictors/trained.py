@@ -6,7 +6,7 @@ unpickled.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,9 +18,13 @@ from qctkit.cohort import Record
 from qctkit.contracts import PredictorFamily, Role
 from qctkit.errors import PredictorError
 from qctkit.predictors.configuration import configured
+from qctkit.predictors.onnx_description import view_of, view_record
+from qctkit.predictors.onnx_loading import load_described
+from qctkit.predictors.onnx_module import OnnxModule
+from qctkit.predictors.onnx_scoring import Hardware
+from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.view import View
-from qctkit.window import Window
 
 DESCRIPTION = "predictors.json"
 FORMAT = "qctkit-predictors"
@@ -119,6 +123,9 @@ class PredictorSet:
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
+            if isinstance(predictor.module, OnnxModule):
+                predictor.module.save(folder / f"{predictor.name}.onnx")
+                continue
             weights = {name: t.contiguous() for name, t in predictor.module.state_dict().items()}
             save_file(weights, folder / f"{predictor.name}.safetensors")
         description = {
@@ -151,6 +158,8 @@ def load_predictors(folder: Path, family_named: Callable[[str], PredictorFamily]
 def _predictor(
     entry: Record, folder: Path, family_named: Callable[[str], PredictorFamily]
 ) -> TrainedPredictor:
+    if entry["family"] == FAMILY:
+        return _reader(folder / f"{entry['name']}.onnx")
     view = view_of(entry["view"])
     family = configured(family_named(entry["family"]), entry.get("configuration", {}))
     module = family.build(entry["attributes"], view)
@@ -165,6 +174,17 @@ def _predictor(
         skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
         held_out=entry["held_out"],
         configuration=entry.get("configuration", {}),
+    )
+
+
+def _reader(path: Path) -> TrainedPredictor:
+    """Return a predictor that came as an ONNX file: a reader, whatever the file says."""
+    module = OnnxModule(load_described(path, Hardware(threads=1)))
+    told = module.predictor.description
+    if set(told.skills) != set(told.attributes):
+        raise PredictorError(f"{path} was not measured; add it with `qctkit adopt`")
+    return TrainedPredictor(
+        told.name, FAMILY, Role.READER, told.attributes, told.view, module, told.skills, {}
     )
 
 
@@ -187,17 +207,6 @@ def read_description(folder: Path) -> Record:
     if found != (FORMAT, FORMAT_VERSION):
         raise PredictorError(f"{path} has format {found}, expected {FORMAT} {FORMAT_VERSION}")
     return description
-
-
-def view_record(view: View) -> Record:
-    """Return a view as JSON values."""
-    return asdict(view)
-
-
-def view_of(record: Record) -> View:
-    """Return the view that ``view_record`` gave."""
-    d, h, w = record["shape"]
-    return View((d, h, w), record["spacing_mm"], Window(**record["window"]))
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:

@@ -106,7 +106,11 @@ def _found(
         raise ScanError(f"{where}: {error}") from error
     if notes and scans:
         scans[0] = replace(scans[0], notes=(*scans[0].notes, *notes))
-    return tuple(replace(one, load=_Located(where, one), place=where) for one in scans)
+    return tuple(_located(one, f"{where}, {one.label}" if one.label else where) for one in scans)
+
+
+def _located(found: FoundScan, place: str) -> FoundScan:
+    return replace(found, load=_Located(place, found), place=place)
 
 
 def _unknown(where: str, readers: Sequence[Reader]) -> ScanError:

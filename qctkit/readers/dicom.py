@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from qctkit.contracts import FoundScan, Scan
-from qctkit.errors import InputError, ScanError
+from qctkit.errors import ScanError
 from qctkit.readers.dicom_files import find_dicom, holds_dicom
 from qctkit.readers.dicom_header import (
     READ_TAGS,
@@ -50,8 +50,11 @@ class DicomReader:
         slices, notes = _ct_slices(path)
         found = []
         for number, key in enumerate(sorted(slices), start=1):
-            series = DicomSeries(number, len(slices), tuple(slices[key]))
-            found.append(FoundScan(series.description, series.load, key.patient, notes))
+            series = DicomSeries(number, tuple(slices[key]))
+            label = f"series {number} of {len(slices)}" if len(slices) > 1 else ""
+            found.append(
+                FoundScan(series.description, series.load, key.patient, notes, label=label)
+            )
             notes = ()
         return tuple(found)
 
@@ -61,12 +64,11 @@ class DicomSeries:
     """The slices of one series, without their pixels.
 
     Attributes:
-        number, of: place among the series found there, from 1, and how many those are.
+        number: place among the series found there, from 1.
         slices: headers, in no order; an error for a slice whose header cannot be used.
     """
 
     number: int
-    of: int
     slices: tuple[SliceHeader | ScanError, ...] = field(repr=False)
 
     @property
@@ -85,15 +87,12 @@ class DicomSeries:
         """Return the scan.
 
         Raises:
-            ScanError: the slices are not one whole, regular series of HU.
+            ScanError: the slices are not one whole, regular series.
+            InputError: their voxels are not HU.
         """
-        try:
-            slices = in_order(_usable(self.slices))
-            geometry = series_geometry(slices)
-            volume = Volume(read_voxels(slices), geometry)
-        except InputError as error:
-            which = f"series {self.number} of {self.of}: " if self.of > 1 else ""
-            raise ScanError(f"{which}{error}") from error
+        slices = in_order(_usable(self.slices))
+        geometry = series_geometry(slices)
+        volume = Volume(read_voxels(slices), geometry)
         size = " x ".join(str(n) for n in geometry.shape)
         return Scan(
             volume,

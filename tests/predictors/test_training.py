@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
@@ -16,7 +15,6 @@ from qctkit.predictors.density import DensityFamily, DensityFeatures
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.network import NetworkFamily, network_families
-from qctkit.predictors.onnx_export import export_predictor
 from qctkit.predictors.physical import PhysicalFamily
 from qctkit.predictors.skill import skill_of
 from qctkit.predictors.slice_split import Split, slice_figures
@@ -220,20 +218,6 @@ def test_damaged_or_missing_weights_are_a_predictor_error(
         path.write_bytes(content[:keep])
     with pytest.raises(PredictorError, match="bone-density"):
         load_predictors(tmp_path, _loader)
-
-
-def test_an_exported_network_reads_as_pytorch_does_at_two_batch_sizes(
-    tmp_path: Path, trained: PredictorSet
-) -> None:
-    predictor = trained.named("age-weight-network")
-    parities = export_predictor(predictor, tmp_path)
-    assert [one.batch for one in parities] == [1, 3]
-    assert all(one.relative_difference < 1e-4 for one in parities)
-    model = onnx.load(tmp_path / "age-weight-network.onnx")
-    properties = {one.key: one.value for one in model.metadata_props}
-    description = json.loads(properties["qctkit"])
-    assert description["attributes"] == ["age_years", "weight_kg"]
-    assert description["held_out"] == {}
 
 
 def test_two_hips_of_the_only_woman_do_not_teach_sex(

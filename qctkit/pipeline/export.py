@@ -1,0 +1,60 @@
+"""``qctkit export``: the ONNX twins of predictors, with the figures of their checks beside them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from qctkit.cohort import Record
+from qctkit.predictors.onnx_description import FORMAT, UNSTATED, Description
+from qctkit.predictors.onnx_export import ExportCheck, export_predictor
+from qctkit.predictors.onnx_loading import EXPORTED
+from qctkit.predictors.onnx_module import OnnxModule
+from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.progress import Progress
+from qctkit.store.folder import ReplacedFolder
+
+
+def export(
+    predictors: PredictorSet,
+    output: Path,
+    progress: Progress,
+    *,
+    licence: str = UNSTATED,
+    overwrite: bool = False,
+) -> Mapping[str, ExportCheck]:
+    """Write the ONNX twin of every predictor, and what was checked of each; return the checks.
+
+    A predictor that came as an ONNX file goes on as it is, with nothing to compare it with.
+
+    Raises:
+        PredictorError: a module cannot be exported, or its twin reads something else.
+        OutputExistsError: the folder has something in it and ``overwrite`` is not set.
+    """
+    descriptions: list[Record] = []
+    checks: dict[str, ExportCheck] = {}
+    with (
+        ReplacedFolder(output, overwrite=overwrite) as folder,
+        progress.task("exporting to ONNX", len(predictors.predictors)) as task,
+    ):
+        for predictor in predictors.predictors:
+            description, check = _twin(predictor, predictors.training, folder, licence)
+            descriptions.append(description.record())
+            checks[predictor.name] = check
+            task.advance(predictor.name)
+        content = {
+            "format": FORMAT,
+            "predictors": descriptions,
+            "checks": {name: check.record() for name, check in checks.items()},
+        }
+        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+        (folder / EXPORTED).write_text(text + "\n", encoding="utf-8")
+    return checks
+
+
+def _twin(
+    predictor: TrainedPredictor, training: Record, folder: Path, licence: str
+) -> tuple[Description, ExportCheck]:
+    if not isinstance(predictor.module, OnnxModule):
+        return export_predictor(predictor, training, folder, licence=licence)
+    predictor.module.save(folder / f"{predictor.name}.onnx")
+    return predictor.module.predictor.description, ExportCheck(any_size=False, parities=())
