@@ -256,9 +256,7 @@ def _loss(
     return loss
 
 
-def _standardise(
-    network: NetworkPredictor, data: TrainingData, attributes: Sequence[str]
-) -> None:
+def _standardise(network: NetworkPredictor, data: TrainingData, attributes: Sequence[str]) -> None:
     """Set the output scale to the subjects' mean and spread; binary outputs stay logits."""
     for column, name in enumerate(attributes):
         values = data.values[name]

@@ -1,0 +1,105 @@
+"""Figures of a training in words, with their intervals."""
+
+from collections.abc import Mapping, Sequence
+
+from qctkit.cohort import Record
+from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
+
+MEAN = "mean predictor"
+TITLES = {SEX.name: "Sex", AGE.name: "Age", WEIGHT.name: "Weight"}
+
+
+def title(name: str) -> str:
+    """Return an attribute's name as a heading."""
+    return TITLES[name]
+
+
+def unit(name: str) -> str:
+    """Return an attribute's unit, empty where it has none."""
+    return ATTRIBUTES[name].unit
+
+
+def shown(figure: Record, digits: int = 2, scale: float = 1.0) -> str:
+    """Return a figure with its 95 % interval: ``4.10 (3.20 to 5.11)``."""
+    value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None:
+        return "not to be had"
+    if low is None or high is None:
+        return f"{scale * value:.{digits}f}"
+    return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+
+
+def best(name: str, found: Mapping[str, Record]) -> str:
+    """Return the predictor that reads an attribute of held-out subjects best."""
+    if name == SEX.name:
+        return max(
+            found, key=lambda one: (_value(found[one], "accuracy"), _value(found[one], "auc"))
+        )
+    return min(found, key=lambda one: _value(found[one], "mae"))
+
+
+def headline(name: str, found: Mapping[str, Record], mean: Record) -> str:
+    """Return in one sentence how well an attribute of unseen subjects is read."""
+    chosen = best(name, found)
+    if name == SEX.name:
+        return (
+            f"Sex: {chosen} is right for {shown(found[chosen]['accuracy'], 0, 100)} % of them; "
+            f"the mean predictor, which says the commoner sex, for "
+            f"{shown(mean['accuracy'], 0, 100)} %."
+        )
+    return (
+        f"{title(name)}: {chosen} errs by {shown(found[chosen]['mae'], 1)} {unit(name)} on "
+        f"average; the mean predictor by {shown(mean['mae'], 1)} {unit(name)}."
+    )
+
+
+def cohort_in_words(subjects: Sequence[Record]) -> str:
+    """Return who was trained on, and what of them is not known."""
+    people = list({one["subject_id"]: one for one in subjects}.values())
+    women, men = (sum(one["sex"] == code for one in people) for code in "FM")
+    words = [f"{len(people)} subjects ({len(subjects)} scans): {women} women, {men} men"]
+    missing = []
+    for name in TITLES:
+        known = [one[name] for one in people if one[name] is not None]
+        if known and name != SEX.name:
+            words.append(f"{title(name).lower()} {min(known):.0f} to {max(known):.0f} {unit(name)}")
+        if len(known) < len(people):
+            missing.append(f"{title(name).lower()} of {len(people) - len(known)}")
+    lengths = [one["scan_length_mm"] for one in subjects]
+    words.append(f"scans {min(lengths):.0f} to {max(lengths):.0f} mm long")
+    words.append(f"not known: {', '.join(missing)}" if missing else "nothing is missing")
+    return "; ".join(words) + "."
+
+
+def chart_in_words(name: str, found: Mapping[str, Record], mean: Record) -> str:
+    """Return what the chart of an attribute shows, for those who cannot see it."""
+    if name == SEX.name:
+        said = (
+            f"{one}: {_wrong(figures)} of {figures['readings']} on the wrong side of one half, "
+            f"confidence off by {_value(figures, 'calibration_error'):.2f} on average"
+            for one, figures in found.items()
+        )
+        return (
+            "Above, for each held-out subject the read probability of being male, women left and "
+            "men right. Below, the share that was right against the confidence, larger dots for "
+            f"more subjects, on the line if honest. {'; '.join(said)}."
+        )
+    said = (
+        f"{one}: off by {_value(figures, 'mae'):.1f} {unit(name)}, R2 {_value(figures, 'r2'):.2f}"
+        for one, figures in found.items()
+    )
+    return (
+        f"{title(name)} read of each held-out subject against true {title(name).lower()}, with the "
+        f"line of perfect reading and, dashed, the mean predictor's (off by "
+        f"{_value(mean, 'mae'):.1f} {unit(name)}). {'; '.join(said)}."
+    )
+
+
+def _wrong(figures: Record) -> int:
+    confusion = figures["confusion"]
+    return int(confusion["true_f_read_m"] + confusion["true_m_read_f"])
+
+
+def _value(figures: Record, figure: str) -> float:
+    value = figures[figure]["value"]
+    return float("nan") if value is None else float(value)
