@@ -20,6 +20,7 @@ from qctkit.report.training_charts import (
 from qctkit.report.training_splits import splits_side_by_side
 from qctkit.report.training_words import (
     MEAN,
+    band_in_words,
     best,
     chart_in_words,
     cohort_in_words,
@@ -28,7 +29,7 @@ from qctkit.report.training_words import (
     title,
     unit,
 )
-from qctkit.subject import SEX, Sex
+from qctkit.subject import ATTRIBUTES, SEX, Sex
 
 
 def write_training_page(figures: Record, path: Path) -> Path:
@@ -66,7 +67,7 @@ def _template() -> jinja2.Template:
 
 
 def _attributes(figures: Record) -> list[str]:
-    return list(figures["mean_predictor"])
+    return [name for name in ATTRIBUTES if name in figures["mean_predictor"]]
 
 
 def _compared(figures: Record, name: str) -> tuple[dict[str, Record], Record]:
@@ -88,6 +89,7 @@ def _attribute(figures: Record, name: str) -> Record:
         "unit": unit(name),
         "binary": name == SEX.name,
         "best": best(name, found),
+        "bands": [band_in_words(name, one) for one in mean.get("bias_by_band", [])],
         "rows": {**found, MEAN: mean},
         "png": chart,
         "in_words": chart_in_words(name, found, mean),

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from qctkit.cohort import Record
 from qctkit.report.training_words import shown, title, unit
-from qctkit.subject import SEX
+from qctkit.subject import AGE, SEX, WEIGHT
 
 STUDY_CONFUSION = (2259, 2, 20, 1754)
 """The source study's classifier over slices of 29 scans: right, wrong, wrong, right."""
 
 STUDY_RATIOS = {"precision": "0.99", "recall": "0.99", "f1": "0.99"}
-STUDY_MSE = "2.98, of age and weight together; on which scale is not known here"
+STUDY_MSE = "2.98 (on which scale is not known here)"
 
 Row = tuple[str, str, str, str]
 
@@ -39,17 +39,23 @@ def _rows(honest: Mapping[str, Record], leaking: Mapping[str, Record]) -> list[R
             continue
         for figure, words in CONTINUOUS.items():
             power = {"mse": f", {unit(name)}²", "mae": f", {unit(name)}"}.get(figure, "")
-            study = STUDY_MSE if figure == "mse" else ""
             label = f"{title(name)}: {words}{power}"
-            rows.append((label, shown(found[figure]), _cell(other, figure), study))
+            rows.append((label, shown(found[figure]), _cell(other, figure), ""))
+    if {AGE.name, WEIGHT.name} <= set(honest):
+        label = "Age and weight: mean of both mean squared errors"
+        rows.append((label, _both(honest), _both(leaking) if leaking else "", STUDY_MSE))
     return rows
+
+
+def _both(found: Mapping[str, Record]) -> str:
+    return f"{sum(found[name]['mse']['value'] for name in (AGE.name, WEIGHT.name)) / 2:.2f}"
 
 
 def _sex_rows(found: Record, other: Record | None) -> list[Row]:
     right = (STUDY_CONFUSION[0] + STUDY_CONFUSION[3]) / sum(STUDY_CONFUSION)
     study = {"accuracy": f"{right:.3f}", **STUDY_RATIOS}
     confusion = (
-        "Sex: slices of women read as women / men, of men read as women / men",
+        "Sex: women read as women / men, men read as women / men",
         _confusion(found),
         "" if other is None else _confusion(other),
         " / ".join(map(str, STUDY_CONFUSION)),

@@ -23,7 +23,7 @@ def shown(figure: Record, digits: int = 2, scale: float = 1.0) -> str:
     """Return a figure with its 95 % interval: ``4.10 (3.20 to 5.11)``."""
     value, low, high = (figure[key] for key in ("value", "low", "high"))
     if value is None:
-        return "not to be had"
+        return "undefined"
     if low is None or high is None:
         return f"{scale * value:.{digits}f}"
     return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
@@ -39,18 +39,28 @@ def best(name: str, found: Mapping[str, Record]) -> str:
 
 
 def headline(name: str, found: Mapping[str, Record], mean: Record) -> str:
-    """Return in one sentence how well an attribute of unseen subjects is read."""
+    """Return in a few words how well an attribute of unseen subjects is read."""
     chosen = best(name, found)
     if name == SEX.name:
-        return (
-            f"Sex: {chosen} is right for {shown(found[chosen]['accuracy'], 0, 100)} % of them; "
-            f"the mean predictor, which says the commoner sex, for "
-            f"{shown(mean['accuracy'], 0, 100)} %."
+        ours, plain = (shown(one["accuracy"], 0, 100) for one in (found[chosen], mean))
+        words = f"Sex: {chosen} is right for {ours} % of them; the mean predictor for {plain} %."
+        gained = _value(found[chosen], "accuracy") > _value(mean, "accuracy")
+    else:
+        ours, plain = (shown(one["mae"], 1) for one in (found[chosen], mean))
+        words = (
+            f"{title(name)}: {chosen} errs by {ours} {unit(name)} on average; the mean predictor "
+            f"by {plain} {unit(name)}."
         )
-    return (
-        f"{title(name)}: {chosen} errs by {shown(found[chosen]['mae'], 1)} {unit(name)} on "
-        f"average; the mean predictor by {shown(mean['mae'], 1)} {unit(name)}."
-    )
+        gained = _value(found[chosen], "mae") < _value(mean, "mae")
+    return words if gained else f"{words} It is no better than not looking."
+
+
+def band_in_words(name: str, band: Record) -> str:
+    """Return a band of an attribute: ``below 50 years``."""
+    low, high = band["from"], band["to"]
+    if low is None:
+        return f"below {high:g} {unit(name)}"
+    return f"from {low:g} {unit(name)}" if high is None else f"{low:g} to {high:g} {unit(name)}"
 
 
 def cohort_in_words(subjects: Sequence[Record]) -> str:
@@ -62,11 +72,11 @@ def cohort_in_words(subjects: Sequence[Record]) -> str:
     for name in TITLES:
         known = [one[name] for one in people if one[name] is not None]
         if known and name != SEX.name:
-            words.append(f"{title(name).lower()} {min(known):.0f} to {max(known):.0f} {unit(name)}")
+            words.append(f"{title(name).lower()} {_range(known)} {unit(name)}")
         if len(known) < len(people):
             missing.append(f"{title(name).lower()} of {len(people) - len(known)}")
     lengths = [one["scan_length_mm"] for one in subjects]
-    words.append(f"scans {min(lengths):.0f} to {max(lengths):.0f} mm long")
+    words.append(f"scans {_range(lengths)} mm long")
     words.append(f"not known: {', '.join(missing)}" if missing else "nothing is missing")
     return "; ".join(words) + "."
 
@@ -93,6 +103,11 @@ def chart_in_words(name: str, found: Mapping[str, Record], mean: Record) -> str:
         f"line of perfect reading and, dashed, the mean predictor's (off by "
         f"{_value(mean, 'mae'):.1f} {unit(name)}). {'; '.join(said)}."
     )
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _wrong(figures: Record) -> int:
