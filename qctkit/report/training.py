@@ -26,6 +26,7 @@ from qctkit.report.training_words import (
     cohort_in_words,
     headline,
     shown,
+    signed,
     title,
     unit,
 )
@@ -62,7 +63,7 @@ def _template() -> jinja2.Template:
     folder = importlib.resources.files("qctkit.report")
     page = folder.joinpath("training.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.globals["shown"] = shown
+    environment.globals.update(shown=shown, signed=signed)
     return environment.from_string(page)
 
 
@@ -108,9 +109,9 @@ def _chart(figures: Record, name: str, found: Mapping[str, Record]) -> str:
 
 
 def _ends(curves: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Return by network the losses at the end of training, means over folds: (learned, unseen)."""
+    """Return by network the losses at the end of training, medians over folds: (learned, unseen)."""
     return {
-        name: tuple(np.mean([one[-1] for one in networks], axis=0).tolist())
+        name: tuple(np.median([one[-1] for one in networks], axis=0).tolist())
         for name, networks in curves.items()
     }
 

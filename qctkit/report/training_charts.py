@@ -17,7 +17,10 @@ TEAL, RED, GREY = "#1b6c7a", "#b3402a", "#777777"
 BINS = {"age_years": 5.0, "weight_kg": 5.0, "scan_length_mm": 10.0}
 """Widths of the histograms' bins, in the attribute's unit."""
 
-COLUMNS = 3
+COLUMNS = 4
+
+SHOWN_LOSS = 2.5
+"""Learning curves are shown up to this many times the first losses: a peak hides the rest."""
 
 
 def cohort_overview(subjects: Sequence[Record]) -> Figure:
@@ -55,7 +58,7 @@ def read_against_true(unit: str, true: Array, readings: Mapping[str, Array], mea
         readings: ``(N,)`` by predictor.
         mean: ``(N,)``, what the mean predictor reads.
     """
-    figure, panels = _panels(len(readings), 3.2)
+    figure, panels = _panels(len(readings), 3.1)
     shown = np.concatenate([true, *readings.values()])
     limits = [float(np.nanmin(shown)) - 3.0, float(np.nanmax(shown)) + 3.0]
     for axes, (name, read) in zip(panels, readings.items(), strict=True):
@@ -104,12 +107,12 @@ def sex_readings(
 
 
 def learning_curves(curves: Mapping[str, Sequence[Sequence[Sequence[float]]]]) -> Figure:
-    """Return losses by epoch of every network of every fold, and their mean, a panel a predictor.
+    """Return losses by epoch of every network of every fold, and their median, a panel a predictor.
 
     Args:
         curves: by predictor, per network ``(E, 2)``: training and held-out loss.
     """
-    figure, panels = _panels(len(curves), 2.9)
+    figure, panels = _panels(len(curves), 2.8)
     for axes, (name, networks) in zip(panels, curves.items(), strict=True):
         longest = max(len(one) for one in networks)
         losses = np.full((len(networks), longest, 2), np.nan)
@@ -118,18 +121,19 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Sequence[float]]]]) -
         epochs = np.arange(1, longest + 1)
         for column, (label, colour) in enumerate((("trained on", TEAL), ("held out", RED))):
             axes.plot(epochs, losses[:, :, column].T, color=colour, linewidth=0.6, alpha=0.4)
-            mean = np.nanmean(losses[:, :, column], axis=0)
-            axes.plot(epochs, mean, color=colour, linewidth=2, label=label)
-        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+            middle = np.nanmedian(losses[:, :, column], axis=0)
+            axes.plot(epochs, middle, color=colour, linewidth=2, label=label)
+        highest = SHOWN_LOSS * float(losses[:, 0].mean())
+        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, highest))
         axes.set_title(name, fontsize=10)
     panels[0].legend(fontsize=8)
     return figure
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Any]]:
-    columns = min(count, COLUMNS)
-    rows = math.ceil(count / columns)
-    figure = Figure(figsize=(3.7 * columns, height * rows), layout="constrained")
+    rows = math.ceil(count / COLUMNS)
+    columns = math.ceil(count / rows)
+    figure = Figure(figsize=(3.2 * columns, height * rows), layout="constrained")
     every = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for spare in every[count:]:
         spare.remove()
@@ -137,8 +141,8 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Any]]:
 
 
 def _edges(values: Sequence[float], width: float) -> list[float]:
-    """Return edges of bins at whole multiples of their width."""
+    """Return edges of bins at whole multiples of their width, with an empty bin on either side."""
     if not values:
         return [0.0, width]
     first, last = math.floor(min(values) / width), math.floor(max(values) / width) + 1
-    return [width * step for step in range(first, last + 1)]
+    return [width * step for step in range(first - 1, last + 2)]

@@ -10,13 +10,18 @@ STUDY_CONFUSION = (2259, 2, 20, 1754)
 """The source study's classifier over slices of 29 scans: right, wrong, wrong, right."""
 
 STUDY_RATIOS = {"precision": "0.99", "recall": "0.99", "f1": "0.99"}
-STUDY_MSE = "2.98 (on which scale is not known here)"
+STUDY_MSE = "2.98 (scale not known here)"
 
 Row = tuple[str, str, str, str]
 
 BINARY = {"accuracy": "share right", "precision": "precision, men", "recall": "recall, men",
           "f1": "F1, men", "auc": "AUC"}  # fmt: skip
-CONTINUOUS = {"mse": "mean squared error", "mae": "mean error", "r2": "R2"}
+CONTINUOUS = {
+    "mse": "mean squared error",
+    "mae": "mean error",
+    "mae_of_mean": "mean error of the mean",
+    "r2": "R2",
+}
 
 
 def splits_side_by_side(figures: Record) -> dict[str, list[Row]]:
@@ -38,11 +43,11 @@ def _rows(honest: Mapping[str, Record], leaking: Mapping[str, Record]) -> list[R
             rows += _sex_rows(found, other)
             continue
         for figure, words in CONTINUOUS.items():
-            power = {"mse": f", {unit(name)}²", "mae": f", {unit(name)}"}.get(figure, "")
+            power = {"mse": f", {unit(name)}²", "r2": ""}.get(figure, f", {unit(name)}")
             label = f"{title(name)}: {words}{power}"
             rows.append((label, shown(found[figure]), _cell(other, figure), ""))
     if {AGE.name, WEIGHT.name} <= set(honest):
-        label = "Age and weight: mean of both mean squared errors"
+        label = "Age and weight: mean of both squared errors"
         rows.append((label, _both(honest), _both(leaking) if leaking else "", STUDY_MSE))
     return rows
 
@@ -55,7 +60,7 @@ def _sex_rows(found: Record, other: Record | None) -> list[Row]:
     right = (STUDY_CONFUSION[0] + STUDY_CONFUSION[3]) / sum(STUDY_CONFUSION)
     study = {"accuracy": f"{right:.3f}", **STUDY_RATIOS}
     confusion = (
-        "Sex: women read as women / men, men read as women / men",
+        "Sex: women read as F / M, men read as F / M",
         _confusion(found),
         "" if other is None else _confusion(other),
         " / ".join(map(str, STUDY_CONFUSION)),

@@ -25,8 +25,14 @@ def shown(figure: Record, digits: int = 2, scale: float = 1.0) -> str:
     if value is None:
         return "undefined"
     if low is None or high is None:
-        return f"{scale * value:.{digits}f}"
-    return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+        return _rounded(scale * value, digits)
+    value, low, high = (_rounded(scale * one, digits) for one in (value, low, high))
+    return f"{value} ({low} to {high})"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign."""
+    return f"{round(value, 1) + 0.0:+.1f}"
 
 
 def best(name: str, found: Mapping[str, Record]) -> str:
@@ -44,6 +50,7 @@ def headline(name: str, found: Mapping[str, Record], mean: Record) -> str:
     if name == SEX.name:
         ours, plain = (shown(one["accuracy"], 0, 100) for one in (found[chosen], mean))
         words = f"Sex: {chosen} is right for {ours} % of them; the mean predictor for {plain} %."
+        words += _none_wrong(found[chosen])
         gained = _value(found[chosen], "accuracy") > _value(mean, "accuracy")
     else:
         ours, plain = (shown(one["mae"], 1) for one in (found[chosen], mean))
@@ -103,6 +110,23 @@ def chart_in_words(name: str, found: Mapping[str, Record], mean: Record) -> str:
         f"line of perfect reading and, dashed, the mean predictor's (off by "
         f"{_value(mean, 'mae'):.1f} {unit(name)}). {'; '.join(said)}."
     )
+
+
+def _rounded(value: float, digits: int) -> str:
+    # Adding zero turns -0.0 into 0.0.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _none_wrong(figures: Record) -> str:
+    """Return what the bootstrap cannot say: errors that did not happen cannot be drawn.
+
+    Of n subjects none wrong bounds the rate of errors at about 3/n with 95 % confidence (Hanley and
+    Lippman-Hand 1983).
+    """
+    if _wrong(figures):
+        return ""
+    count = figures["subjects"]
+    return f" None of {count} was wrong; up to {300 / count:.0f} % wrong would still fit that."
 
 
 def _range(values: Sequence[float]) -> str:

@@ -45,6 +45,14 @@ def test_a_predictor_that_is_no_better_than_the_mean_is_said_to_be(
     assert ("no better" in words) is said
 
 
+def test_no_error_in_few_subjects_is_not_taken_for_never() -> None:
+    confusion = {"true_f_read_f": 15, "true_f_read_m": 0, "true_m_read_f": 0, "true_m_read_m": 15}
+    sure = {"value": 1.0, "low": 1.0, "high": 1.0}
+    perfect = {"accuracy": sure, "auc": sure, "confusion": confusion, "subjects": 30}
+    words = headline("sex", {"reader": perfect}, {"accuracy": {**sure, "value": 0.5}})
+    assert words.endswith("None of 30 was wrong; up to 10 % wrong would still fit that.")
+
+
 def test_the_best_predictor_has_the_smallest_error() -> None:
     assert best("weight_kg", {"a": off_by(5.0), "b": off_by(3.0), "c": off_by(4.0)}) == "b"
 
