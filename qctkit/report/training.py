@@ -109,7 +109,7 @@ def _chart(figures: Record, name: str, found: Mapping[str, Record]) -> str:
 
 
 def _ends(curves: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Return by network the losses at the end of training, medians over folds: (learned, unseen)."""
+    """Return by network the last losses, learned and unseen, medians over folds."""
     return {
         name: tuple(np.median([one[-1] for one in networks], axis=0).tolist())
         for name, networks in curves.items()
