@@ -140,6 +140,9 @@ def print_table(
         cells = []
         for column, attribute in enumerate(ATTRIBUTES):
             scores = _scores(plan, unseen, readings, (name, size), column)
+            if np.isnan(scores).any():
+                cells.append("-")
+                continue
             low, high = _interval([scores], lambda one: float(np.mean(one)))
             repeats = ", ".join(_shown(attribute, one.mean()) for one in scores)
             cells.append(
@@ -178,7 +181,7 @@ def _ensemble(
     """Return the features' readings of few subjects, a fifth of the way to a network's."""
     few = min(plan.sizes)
     return {
-        ("both, 4 to 1", few, repeat): 0.8 * readings[FEATURES, few, repeat]
+        ("features and network, 4 to 1", few, repeat): 0.8 * readings[FEATURES, few, repeat]
         + 0.2 * readings[NETWORK, few, repeat]
         for repeat in range(plan.repeats)
     }
@@ -281,7 +284,8 @@ def _scores(
             read = np.full(len(true), 1.0 if name == "sex" else true.mean())
         else:
             read = readings[(*predictor, repeat)][:, column]
-        scores.append((read > 0) == (true > 0.5) if name == "sex" else np.abs(read - true))
+        right = np.where(np.isnan(read), np.nan, (read > 0) == (true > 0.5))
+        scores.append(right if name == "sex" else np.abs(read - true))
     return np.array(scores, dtype=float)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qctkit.cli.options import json_option
+from qctkit.cli.options import convert_material_option, json_option, k2hpo4_over_ha_option
 
 if TYPE_CHECKING:
     from qctkit.calibration import Calibration
@@ -44,17 +44,8 @@ if TYPE_CHECKING:
     help="A line that is known, to be converted.",
 )
 @click.option("--tube-voltage-kvp", metavar="KVP", help="Tube voltage of the scan.")
-@click.option(
-    "--convert-material",
-    type=click.Choice(["HA", "K2HPO4"]),
-    help="Reference material to convert the line to, by the factor of Goodsitt 1992.",
-)
-@click.option(
-    "--k2hpo4-over-ha",
-    type=float,
-    metavar="FACTOR",
-    help="Convert by this factor instead, e.g. where the tube voltage is not known.",
-)
+@convert_material_option
+@k2hpo4_over_ha_option
 @json_option
 def command(
     listed: bool,

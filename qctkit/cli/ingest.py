@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from qctkit.cli.options import output_option, overwrite_option, resume_option, workers_option
+from qctkit.cli.options import (
+    convert_material_option,
+    k2hpo4_over_ha_option,
+    output_option,
+    overwrite_option,
+    resume_option,
+    workers_option,
+)
 from qctkit.cli.shown import shown_progress
 
 
@@ -47,17 +54,8 @@ from qctkit.cli.shown import shown_progress
     help="Calibrate by the air, fat and muscle in each scan that the table does not calibrate: "
     "approximate, and marked so.",
 )
-@click.option(
-    "--convert-material",
-    type=click.Choice(["HA", "K2HPO4"]),
-    help="Convert all calibrations to this reference material, by the tube voltage.",
-)
-@click.option(
-    "--k2hpo4-over-ha",
-    type=float,
-    metavar="FACTOR",
-    help="Convert by this factor instead, e.g. where the tube voltage is not known.",
-)
+@convert_material_option
+@k2hpo4_over_ha_option
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path),

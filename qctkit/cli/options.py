@@ -28,6 +28,18 @@ resume_option = click.option(
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1), help="Processes. Default: one a core, at most 4."
 )
+convert_material_option = click.option(
+    "--convert-material",
+    type=click.Choice(["HA", "K2HPO4"]),
+    help="Reference material to convert calibrations to, by the factor of Goodsitt 1992 for the "
+    "tube voltage.",
+)
+k2hpo4_over_ha_option = click.option(
+    "--k2hpo4-over-ha",
+    type=float,
+    metavar="FACTOR",
+    help="Convert by this factor instead, e.g. where the tube voltage is not known.",
+)
 
 
 def output_option(what: str, default: str | None = None) -> Callable[[Any], Any]:

@@ -40,11 +40,19 @@ READ_BY: dict[str, tuple[str, ...]] = {
 NOISES = (0.01, 0.03, 0.1)
 INNER_FOLDS = 10
 
+UNBOUNDED = 1e6
+"""Bound of logits while the temperature is looked for."""
+
 
 class PhysicalPredictor(nn.Module):
-    """``(N, 2, D, H, W)`` (HU, femur share) to ``(N, A)``: the mean of its groups' readers."""
+    """``(N, 2, D, H, W)`` (HU, femur share) to ``(N, A)``: the mean of its groups' readers.
+
+    The logit of sex is divided by a temperature and bent towards ``most_logit``: on a hip unlike
+    all that it learned from, evidence would otherwise add up without end.
+    """
 
     temperature: Tensor
+    most_logit: Tensor
 
     def __init__(self, attributes: Sequence[str], view: View) -> None:
         super().__init__()
@@ -54,6 +62,7 @@ class PhysicalPredictor(nn.Module):
             {name: JointReader(len(columns), attributes) for name, columns in GROUPS.items()}
         )
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("most_logit", torch.tensor(UNBOUNDED))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` in the attributes' own units, a logit for sex."""
@@ -67,7 +76,9 @@ class PhysicalPredictor(nn.Module):
         columns = []
         for column, name in enumerate(self.attributes):
             read = torch.stack([readings[group][:, column] for group in READ_BY[name]]).mean(0)
-            columns.append(read / self.temperature if name == SEX.name else read)
+            if name == SEX.name:
+                read = self.most_logit * torch.tanh(read / self.temperature / self.most_logit)
+            columns.append(read)
         return torch.stack(columns, dim=1)
 
 
@@ -105,11 +116,16 @@ def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[s
     The noise is what read subjects best that were held out of these very subjects, and the
     temperature makes its held-out probabilities of sex honest.
     """
+    model.temperature.fill_(1.0)
+    model.most_logit.fill_(UNBOUNDED)
     held_out = {noise: _held_out(model, features, values, noise) for noise in NOISES}
     losses = {noise: _loss(read, values, model.attributes) for noise, read in held_out.items()}
     best = min(losses, key=lambda noise: losses[noise])
     _fit_groups(model, features, values, best)
     if SEX.name in model.attributes:
+        subjects = int((~np.isnan(values[SEX.name])).sum())
+        # Laplace's rule of succession: after n right readings the next is wrong with 1 / (n + 2).
+        model.most_logit.fill_(np.log(subjects + 1.0))
         logits = held_out[best][:, model.attributes.index(SEX.name)]
         model.temperature.fill_(honest_temperature(logits, values[SEX.name]))
 

@@ -336,3 +336,12 @@ def test_an_ensemble_reads_the_mean_of_its_members(seen: SeenCohort) -> None:
     one, other = (member(images) for member in module.members)
     assert not torch.allclose(one, other)
     torch.testing.assert_close(module(images), (one + other) / 2)
+
+
+def test_no_hip_however_odd_is_read_with_more_certainty_than_subjects_allow(
+    seen: SeenCohort, trained: PredictorSet
+) -> None:
+    odd = seen.data.images[:2].clone()
+    odd[:, 0] = 3000.0 - odd[:, 0]
+    logit = trained.named("physical-features")(odd)[:, 0]
+    assert (logit.abs() <= np.log(len(seen.subjects) + 1.0) + 1e-5).all()
