@@ -7,6 +7,8 @@ own and in turns:
 - ingest with a given mask: `qctkit ingest --table`, everything but the segmentation;
 - ingest: the same, and the femur is segmented.
 
+Wall seconds tell what a user waits on a quiet machine; CPU seconds hardly move with the neighbours.
+
     python benchmarks/ingest.py [--rounds 3] [--slices 300]
 """
 
@@ -50,7 +52,7 @@ def main() -> None:
             "ingest, mask given": [*ingest, f"{folder}/a.h5", "--table", f"{folder}/table.csv"],
             "ingest, segmented": [*ingest, f"{folder}/b.h5", f"{folder}/dicom"],
         }
-        measured = {way: [] for way in ways}
+        measured: dict[str, list[tuple[float, float, float]]] = {way: [] for way in ways}
         for _ in range(options.rounds):
             for way, command in ways.items():
                 measured[way].append(_measure(command))
@@ -58,14 +60,14 @@ def main() -> None:
         print(f"sizes: {_sizes(folder)}")
 
 
-def _measure(command: list[str]) -> tuple[float, float]:
-    """Return seconds and the peak memory, GB, of a command."""
+def _measure(command: list[str]) -> tuple[float, float, float]:
+    """Return wall seconds, CPU seconds and the peak memory, GB, of a command."""
     timed = ["/usr/bin/env", "python3", "-c", _WRAPPER, *command]
     ran = subprocess.run(timed, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise SystemExit(ran.stderr)
-    seconds, kilobytes = ran.stdout.split()[-2:]
-    return float(seconds), int(kilobytes) / 1e6
+    seconds, cpu_seconds, kilobytes = ran.stdout.split()[-3:]
+    return float(seconds), float(cpu_seconds), int(kilobytes) / 1e6
 
 
 _WRAPPER = """
@@ -73,22 +75,34 @@ import resource, subprocess, sys, time
 began = time.monotonic()
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
 took = time.monotonic() - began
-print(took, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(took, used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(code)
 """
 
 
-def _print(measured: dict[str, list[tuple[float, float]]], options: argparse.Namespace) -> None:
-    print(f"{PIXELS} x {PIXELS} x {options.slices} int16, {os.cpu_count()} cores, "
-          f"{options.rounds} rounds in turns, medians")  # fmt: skip
-    print(f"{'':<20} {'seconds':>8} {'(min-max)':>14} {'times plain':>12} {'peak GB':>8}")
-    plain = statistics.median(seconds for seconds, _ in measured["plain"])
-    for way, rounds in measured.items():
-        seconds = [one for one, _ in rounds]
-        median = statistics.median(seconds)
+def _print(
+    measured: dict[str, list[tuple[float, float, float]]], options: argparse.Namespace
+) -> None:
+    print(
+        f"{PIXELS} x {PIXELS} x {options.slices} int16, {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}, {options.rounds} rounds in turns, medians"
+    )
+    print(
+        f"{'':<20} {'wall s':>7} {'(min-max)':>12} {'ratio':>6} {'CPU s':>6} {'ratio':>6} {'GB':>5}"
+    )
+    medians = {
+        way: [statistics.median(c) for c in zip(*r, strict=True)] for way, r in measured.items()
+    }
+    plain_wall, plain_cpu, _ = medians["plain"]
+    for way, (wall, cpu, _) in medians.items():
+        seconds = [one for one, _, _ in measured[way]]
         spread = f"({min(seconds):.1f}-{max(seconds):.1f})"
-        peak = max(gigabytes for _, gigabytes in rounds)
-        print(f"{way:<20} {median:8.1f} {spread:>14} {median / plain:12.2f} {peak:8.2f}")
+        peak = max(gigabytes for _, _, gigabytes in measured[way])
+        print(
+            f"{way:<20} {wall:7.1f} {spread:>12} {wall / plain_wall:6.2f} {cpu:6.1f} "
+            f"{cpu / plain_cpu:6.2f} {peak:5.2f}"
+        )
 
 
 def _sizes(folder: Path) -> str:

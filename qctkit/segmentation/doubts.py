@@ -3,6 +3,7 @@
 import numpy as np
 
 from qctkit.geometry import Geometry
+from qctkit.segmentation.boxes import bounding_box
 from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface
 from qctkit.volume import Mask
 
@@ -35,7 +36,7 @@ def find_doubts(
             f"the femur ends {below_mm:.0f} mm below the centre of its head: the lesser trochanter "
             "may be missing"
         )
-    volume_cm3 = mask.sum() * geometry.voxel_volume_mm3 / 1000.0
+    volume_cm3 = np.count_nonzero(mask) * geometry.voxel_volume_mm3 / 1000.0
     if volume_cm3 < SMALLEST_CM3:
         doubts.append(f"the femur fills only {volume_cm3:.0f} cm3: a part of it is missing")
     return tuple(doubts)
@@ -43,6 +44,5 @@ def find_doubts(
 
 def _lowest_mm(mask: Mask, geometry: Geometry) -> float:
     """Return the world height of a mask's lowest voxel, mm."""
-    d, h, w = np.nonzero(mask)
-    row = geometry.affine[2]
-    return float((d * row[0] + h * row[1] + w * row[2]).min() + row[3])
+    box = bounding_box(mask)
+    return float(geometry.crop(box).to_world(np.argwhere(mask[box]))[:, 2].min())

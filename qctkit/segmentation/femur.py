@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from qctkit.segmentation.boxes import box_about, distances
 from qctkit.segmentation.fill import fill_planes
 from qctkit.segmentation.morphology import close, grow, shrink
-from qctkit.segmentation.surface import HeadSurface
+from qctkit.segmentation.surface import REACH_MM, HeadSurface
 from qctkit.volume import Mask
 
 GROWN_HU = 160.0
@@ -61,26 +62,24 @@ def head_and_wall(
 ) -> tuple[Mask, Mask]:
     """Return the head within its surface, and the shell about it that cannot be femur."""
     head = np.zeros(shape, dtype=bool)
-    wall = np.zeros(shape, dtype=bool)
-    reach = (surface.radius_mm + WALL_MM + 4.0) / spacing_mm
-    box = tuple(
-        slice(max(0, int(c - reach)), max(0, min(n, int(c + reach) + 2)))
-        for c, n in zip(surface.centre, shape, strict=True)
-    )
-    index = np.stack(np.meshgrid(*[np.arange(s.start, s.stop) for s in box], indexing="ij"), -1)
-    offsets = (index - surface.centre) * spacing_mm
-    distance_mm = np.linalg.norm(offsets, axis=-1)
-    towards = offsets / np.maximum(distance_mm, 1e-6)[..., None]
+    wall = _behind(shape, surface)
+    reach_mm = surface.radius_mm + WALL_MM + REACH_MM
+    box = box_about(surface.centre, reach_mm / spacing_mm, shape)
+    distance_mm = distances(surface.centre, box) * spacing_mm
+    near = distance_mm < reach_mm
+    distance_mm = distance_mm[near]
+    start = np.array([side.start for side in box])
+    offsets = (np.argwhere(near) + start - surface.centre) * spacing_mm
+    towards = offsets / np.maximum(distance_mm, 1e-6)[:, None]
     angles, rays = cKDTree(surface.directions).query(towards, k=3)
     weights = 1.0 / (np.asarray(angles) + 0.01)
     radii_mm = (surface.radii_mm[rays] * weights).sum(-1) / weights.sum(-1)
     along_neck = towards @ surface.neck
     off_neck = along_neck < NECK_COSINE
     within = distance_mm <= radii_mm
-    head[box] = within & (off_neck | (distance_mm < 0.9 * surface.radius_mm))
+    head[box][near] = within & (off_neck | (distance_mm < 0.9 * surface.radius_mm))
     behind = along_neck < BEHIND_COSINE
-    wall[...] = _behind(shape, surface)
-    wall[box] = ~within & (behind | (off_neck & (distance_mm < radii_mm + WALL_MM)))
+    wall[box][near] = ~within & (behind | (off_neck & (distance_mm < radii_mm + WALL_MM)))
     return head, wall
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
+from qctkit.segmentation.boxes import bounding_box
 from qctkit.volume import Mask
 
 
@@ -14,24 +15,23 @@ def fill_planes(mask: Mask, largest_hole: int) -> Mask:
     bone and the border.
     """
     filled = mask.copy()
+    box = bounding_box(mask, 1)  # what lies outside is one with the ring about the mask
     for axis in range(3):
-        moved = np.moveaxis(mask, axis, 0)
-        target = np.moveaxis(filled, axis, 0)
-        for plane, result in zip(moved, target, strict=True):
-            if plane.any():
-                result |= _fill_plane(plane, largest_hole)
+        moved = np.moveaxis(mask[box], axis, 0)
+        target = np.moveaxis(filled[box], axis, 0)
+        target |= _holes(moved, largest_hole)
     return filled
 
 
-def _fill_plane(plane: Mask, largest_hole: int) -> Mask:
-    holes, count = ndimage.label(~plane)
-    if count < 2:
-        return plane
-    sizes = np.bincount(holes.ravel())
-    sides = (holes[0], holes[-1], holes[:, 0], holes[:, -1])
+def _holes(planes: Mask, largest_hole: int) -> Mask:
+    """Return the holes in each plane ``[i]`` of a mask."""
+    in_plane = ndimage.generate_binary_structure(3, 1)
+    in_plane[[0, 2]] = False
+    parts, count = ndimage.label(~planes, in_plane)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
     touched = np.zeros(count + 1, dtype=int)
-    for side in sides:
+    for side in (parts[:, 0], parts[:, -1], parts[:, :, 0], parts[:, :, -1]):
         touched[np.unique(side)] += 1
     fills = (touched == 0) | ((touched == 1) & (sizes <= largest_hole))
     fills[0] = False
-    return np.asarray(plane | fills[holes])
+    return np.asarray(fills[parts])

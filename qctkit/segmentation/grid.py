@@ -1,5 +1,7 @@
 """An isotropic RAS grid to work on, and the way back to the scan's own voxels."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -32,18 +34,10 @@ def resample(volume: Volume, grid: Geometry) -> NDArray[np.float32]:
     box = _box_of(grid, volume.geometry)
     native = volume.geometry.crop(box)
     matrix, offset = _index_map(grid, native)
-    moved = ndimage.affine_transform(
-        volume.voxels[box],
-        matrix,
-        offset,
-        output_shape=grid.shape,
-        output=np.float32,
-        order=1,
-        mode="nearest",
-    )
+    moved = _interpolate(volume.voxels[box], matrix, offset, grid.shape)
     if not _is_axis_aligned(matrix):
         moved[~_inside(grid, native)] = AIR_HU
-    return np.asarray(moved)
+    return moved
 
 
 def to_native(signed_mm: NDArray[np.float32], grid: Geometry, native: Geometry) -> Mask:
@@ -55,9 +49,7 @@ def to_native(signed_mm: NDArray[np.float32], grid: Geometry, native: Geometry) 
     box = _box_of(grid, native)
     part = native.crop(box)
     matrix, offset = _index_map(part, grid)
-    moved = ndimage.affine_transform(
-        signed_mm, matrix, offset, output_shape=part.shape, order=1, mode="nearest"
-    )
+    moved = _interpolate(signed_mm, matrix, offset, part.shape)
     whole = np.zeros(native.shape, dtype=np.bool_)
     whole[box] = moved > 0.0
     return whole
@@ -91,6 +83,26 @@ def _index_map(target: Geometry, source: Geometry) -> tuple[FloatArray, FloatArr
     """Return the matrix and offset that take indices of the target to those of the source."""
     combined = np.linalg.inv(source.affine) @ target.affine
     return combined[:3, :3], combined[:3, 3]
+
+
+def _interpolate(
+    values: NDArray[Any], matrix: FloatArray, offset: FloatArray, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return values, by linear interpolation, at the indices ``matrix @ index + offset``.
+
+    Where axes run along axes, they are put in the same order first: without rotation SciPy works
+    several times faster.
+    """
+    scales: FloatArray = matrix
+    if _is_axis_aligned(matrix):
+        order = np.abs(matrix).argmax(axis=0)
+        values, offset = values.transpose(order), offset[order]
+        scales = matrix[order, np.arange(3)]
+    return np.asarray(
+        ndimage.affine_transform(
+            values, scales, offset, output_shape=shape, output=np.float32, order=1, mode="nearest"
+        )
+    )
 
 
 def _is_axis_aligned(matrix: FloatArray) -> bool:

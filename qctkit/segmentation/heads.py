@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from qctkit.geometry import FloatArray
+from qctkit.segmentation.boxes import box_about, distances
 from qctkit.segmentation.fill import fill_planes
 from qctkit.segmentation.rays import sphere_directions
 from qctkit.segmentation.shafts import LEAST_OFFSET_MM, Shaft, find_shafts
@@ -108,9 +109,9 @@ def solid_bone(image_hu: NDArray[np.float32], spacing_mm: float, bone_hu: float)
 
 
 def _trabecular_part(smooth: NDArray[np.float32], ball: Ball, spacing_mm: float) -> float:
-    d, h, w = (np.arange(n) - c for n, c in zip(smooth.shape, ball.centre, strict=True))
-    distance2 = d[:, None, None] ** 2 + h[None, :, None] ** 2 + w[None, None, :] ** 2
-    values = smooth[distance2 * spacing_mm**2 < (0.75 * ball.radius_mm) ** 2]
+    reach = 0.75 * ball.radius_mm / spacing_mm
+    box = box_about(ball.centre, reach, smooth.shape)
+    values = smooth[box][distances(ball.centre, box) < reach]
     if values.size * spacing_mm**3 < 1500.0:
         return 0.0
     low, high = TRABECULAR_HU

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry, Triple
+from qctkit.segmentation.boxes import Box, bounding_box
 from qctkit.segmentation.doubts import find_doubts
 from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur
@@ -24,6 +25,13 @@ FINE_MM = 1.0
 MARGIN_MM = 12.0
 NECK_MM = 50.0
 HEAD_BOX_MM = 55.0
+ABOVE_MM, MEDIAL_MM, LATERAL_MM = 50.0, 60.0, 130.0
+"""How far a femur is looked for from the centre of its head; in other directions, as far as the
+scan goes."""
+
+EDGE_MARGIN = 8
+"""Voxels around a mask within which its edge may lie and is smoothed."""
+
 SAME_HIP_MM = 90.0
 """Closer than this, two candidates belong to one hip; the heads of two hips are 150 mm apart."""
 
@@ -100,7 +108,7 @@ def segment_femora(volume: Volume) -> Segmentation:
             continue
         located = _locate(volume, grid, _alternatives(head, heads))
         mask = _segment_one(volume, grid, coarse, located)
-        if mask.sum() * volume.geometry.voxel_volume_mm3 < LEAST_VOLUME_MM3:
+        if np.count_nonzero(mask) * volume.geometry.voxel_volume_mm3 < LEAST_VOLUME_MM3:
             continue
         done_mm.append(centre_mm)
         side = Side.RIGHT if located.surface.neck[2] > 0.0 else Side.LEFT
@@ -139,21 +147,8 @@ def _search_grid(volume: Volume) -> tuple[Geometry, NDArray[np.float32]]:
     """Return the body on a coarse grid: a search through the air around it is wasted."""
     grid = isotropic_grid(volume.geometry, SEARCH_MM)
     image_hu = resample(volume, grid)
-    body = _body_box(image_hu)
+    body = bounding_box(image_hu > BODY_HU, 1)
     return grid.crop(body), image_hu[body]
-
-
-def _body_box(image_hu: NDArray[np.float32]) -> tuple[slice, ...]:
-    """Return the slices that hold all that is not air, and a voxel around."""
-    body = image_hu > BODY_HU
-    if not body.any():
-        return tuple(slice(0, n) for n in image_hu.shape)
-    sides = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        (seen,) = np.nonzero(body.any(axis=others))
-        sides.append(slice(max(0, int(seen[0]) - 1), int(seen[-1]) + 2))
-    return tuple(sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,16 +191,31 @@ def _segment_one(
 ) -> Mask:
     """Return the mask of one head's femur: roughly for its extent, then finely within that."""
     surface, near_grid = located.surface, located.grid
-    rough = grow_femur(coarse, SEARCH_MM, surface.on(near_grid, grid))
-    points_mm = grid.to_world(np.argwhere(rough)) if rough.any() else np.empty((0, 3))
     head_mm = near_grid.to_world(surface.centre)
+    reach = _reach(grid, head_mm, surface.neck[2])
+    rough_grid = grid.crop(reach)
+    rough = grow_femur(coarse[reach], SEARCH_MM, surface.on(near_grid, rough_grid))
+    points_mm = rough_grid.to_world(np.argwhere(rough)) if rough.any() else np.empty((0, 3))
     bend_mm = head_mm + NECK_MM * (grid.directions @ surface.neck)
     around = np.array([[-40.0], [40.0]])
     extent_mm = np.vstack([points_mm, head_mm + around, bend_mm + around])
     fine_grid = _box_around(extent_mm, MARGIN_MM, volume.geometry)
     fine = resample(volume, fine_grid)
     mask = grow_femur(fine, FINE_MM, surface.on(near_grid, fine_grid))
-    return to_native(signed_edge_mm(mask, fine, FINE_MM), fine_grid, volume.geometry)
+    box = bounding_box(mask, EDGE_MARGIN)
+    signed_mm = signed_edge_mm(mask[box], fine[box], FINE_MM)
+    return to_native(signed_mm, fine_grid.crop(box), volume.geometry)
+
+
+def _reach(grid: Geometry, head_mm: FloatArray, sideways: float) -> Box:
+    """Return the part of a grid where the femur of a head can lie whose neck leads sideways."""
+    outwards_mm = (MEDIAL_MM, LATERAL_MM) if sideways > 0.0 else (LATERAL_MM, MEDIAL_MM)
+    d, _, w = grid.to_index(head_mm)
+    depth, height, width = grid.shape
+    top = int(np.clip(d + ABOVE_MM / SEARCH_MM, 1, depth))
+    first, last = w - outwards_mm[0] / SEARCH_MM, w + outwards_mm[1] / SEARCH_MM
+    across = slice(int(np.clip(first, 0, width - 1)), int(np.clip(last, 1, width)))
+    return slice(0, top), slice(0, height), across
 
 
 def _box_around(points_mm: FloatArray, margin_mm: float, native: Geometry) -> Geometry:

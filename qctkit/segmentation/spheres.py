@@ -30,16 +30,19 @@ def find_balls(image_hu: NDArray[np.float32], spacing_mm: float, count: int) -> 
 
     Each edge votes for centres along its gradient, on both sides: the head is bright within its
     surface and the acetabulum bright outside the joint space, and both are round about the same
-    centre. Centres may lie up to a head's radius outside the image.
+    centre. Centres may lie up to a head's radius outside the box of all edges.
     """
-    margin = int(np.ceil(25.0 / spacing_mm))
     points, normals = _edges(image_hu, spacing_mm)
-    shape = tuple(n + 2 * margin for n in image_hu.shape)
+    if len(points) == 0:
+        return []
+    margin = int(np.ceil(25.0 / spacing_mm))
+    start = points.min(axis=0) - margin
+    shape = (points.max(axis=0) - start).astype(int) + margin + 1
     volume_votes = np.zeros((len(RADII_MM), *shape), dtype=np.float32)
     for votes, radius_mm in zip(volume_votes, RADII_MM, strict=True):
-        _vote(votes, points + margin, normals * (radius_mm / spacing_mm))
+        _vote(votes, points - start, normals * (radius_mm / spacing_mm))
         votes[:] = ndimage.gaussian_filter(votes, 3.0 / spacing_mm) / radius_mm**2
-    return _peaks(volume_votes, spacing_mm, margin, count)
+    return _peaks(volume_votes, spacing_mm, start, count)
 
 
 def _edges(
@@ -65,14 +68,16 @@ def _vote(
         votes += np.bincount(flat, weights, minlength=votes.size).reshape(votes.shape)
 
 
-def _peaks(votes: NDArray[np.float32], spacing_mm: float, margin: int, count: int) -> list[Ball]:
+def _peaks(
+    votes: NDArray[np.float32], spacing_mm: float, start: NDArray[np.float32], count: int
+) -> list[Ball]:
     best = votes.max(axis=0)
     balls = []
     reach = round(20.0 / spacing_mm)
     for _ in range(count):
         d, h, w = (int(i) for i in np.unravel_index(int(best.argmax()), best.shape))
         radius_mm = float(RADII_MM[int(votes[:, d, h, w].argmax())])
-        centre = (float(d - margin), float(h - margin), float(w - margin))
+        centre = (float(d + start[0]), float(h + start[1]), float(w + start[2]))
         balls.append(Ball(centre, radius_mm, float(best[d, h, w])))
         best[tuple(slice(max(0, i - reach), i + reach + 1) for i in (d, h, w))] = 0.0
     return balls

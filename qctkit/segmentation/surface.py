@@ -63,6 +63,10 @@ MOST_PASSES = 3
 LEAST_GAIN = 1.15
 """The search starts again from what it found for as long as that gains this factor."""
 
+CLEAR_QUALITY = 0.9
+"""The search does not start again from a fit as good as this: in a clear joint it is about 1, so
+that the factor above is out of reach."""
+
 NECK_END_MM = 45.0
 TEXTURE_HU = 70.0
 VALLEY_HU = 80.0
@@ -129,7 +133,7 @@ def find_surface(
     """Return the surface of a head, with its centre and radius fitted anew."""
     fit = SphereFit.of(image_hu, spacing_mm, head)
     centre, radius_mm, quality = fit.best(REACH_WIDE_MM)
-    for _ in range(MOST_PASSES):
+    for _ in range(MOST_PASSES if quality < CLEAR_QUALITY else 0):
         again = replace(fit, anchor=centre).best(REACH_AGAIN_MM)
         if again[2] <= quality * LEAST_GAIN:
             break
@@ -137,7 +141,7 @@ def find_surface(
     bend = np.array(head.ball.centre) + head.neck * NECK_END_MM / spacing_mm
     neck = (bend - centre) / np.linalg.norm(bend - centre)
     directions = sphere_directions(RAYS)
-    steps = _sample(fit.smooth, centre[None], directions, spacing_mm)[1][0]
+    steps = _sample(fit.smooth, centre[None], directions, spacing_mm)[1][:, 0].T
     rewards = np.nan_to_num(steps) * _ray_weights(directions)[:, None]
     radii_mm = _smooth_surface(rewards, directions, radius_mm)
     off_neck = directions @ neck < NECK_COSINE
@@ -177,7 +181,8 @@ class SphereFit:
         dozen places of a wide grid are all followed up.
         """
         wide = self.anchor + _shifts(reach_mm, 3.0) / self.spacing_mm
-        quality = self.evaluate(wide, SEARCH_RAYS // 4)[1]
+        parts = np.array_split(wide, len(wide) // 50)  # what fits the processor's cache is fast
+        quality = np.concatenate([self.evaluate(part, SEARCH_RAYS // 4)[1] for part in parts])
         starts = _spread(wide, quality, FOLLOWED_UP, 3.5 / self.spacing_mm)
         for step_mm in (1.75, 1.0, 0.5):
             around = _shifts(step_mm, step_mm) / self.spacing_mm
@@ -196,25 +201,24 @@ class SphereFit:
         """Return the best radius (mm) about each centre ``(n, 3)`` and its quality."""
         directions = sphere_directions(rays)
         directions = directions[directions @ self.neck < NECK_COSINE]
-        weights = _ray_weights(directions)[None, :, None]
+        weights = _ray_weights(directions).astype(np.float32)
         values, steps = _sample(self.smooth, centres, directions, self.spacing_mm)
-        beyond = np.roll(values, -round(BEYOND_MM / STEP_MM), axis=-1)
-        within = np.roll(values, round(WITHIN_MM / STEP_MM), axis=-1)
+        beyond = np.roll(values, -round(BEYOND_MM / STEP_MM), axis=0)
+        within = np.roll(values, round(WITHIN_MM / STEP_MM), axis=0)
         dark = np.clip((BRIGHT_HU - beyond) / BRIGHT_HU, -1.0, 1.0)
         rewards = (steps + DARK_WEIGHT * dark) / (1.0 + DARK_WEIGHT)
         rewards += JOINT_WEIGHT * _joint_depth(values)
-        seen = np.isfinite(rewards)
-        total = np.where(seen, rewards * weights, 0.0).sum(axis=1)
-        shown = (seen * weights).sum(axis=1)
+        total = np.nan_to_num(rewards) @ weights
+        shown = np.isfinite(rewards) @ weights
         quality = total / (shown + HIDDEN_WEIGHT * (weights.sum() - shown) + 1.0)
-        bone = (within > DARK_HU).sum(axis=1) / np.maximum(np.isfinite(within).sum(axis=1), 1)
+        bone = (within > DARK_HU).sum(axis=2) / np.maximum(np.isfinite(within).sum(axis=2), 1)
         quality *= np.where(quality > 0.0, bone, 1.0)
-        quality = ndimage.gaussian_filter1d(quality, 0.7 / STEP_MM, axis=1)
-        unusual = (RADII_MM - TYPICAL_RADIUS_MM) / RADIUS_SPREAD_MM
+        quality = ndimage.gaussian_filter1d(quality, 0.7 / STEP_MM, axis=0)
+        unusual = (RADII_MM[:, None] - TYPICAL_RADIUS_MM) / RADIUS_SPREAD_MM
         moved_mm = np.linalg.norm(centres - self.anchor, axis=1) * self.spacing_mm
-        quality *= np.exp(-0.5 * (unusual**2 + (moved_mm[:, None] / SHIFT_SPREAD_MM) ** 2))
-        quality[:, (HEAD_RADII_MM[0] > RADII_MM) | (HEAD_RADII_MM[1] < RADII_MM)] = -1.0
-        return RADII_MM[quality.argmax(axis=1)], quality.max(axis=1)
+        quality *= np.exp(-0.5 * (unusual**2 + (moved_mm / SHIFT_SPREAD_MM) ** 2))
+        quality[(HEAD_RADII_MM[0] > RADII_MM) | (HEAD_RADII_MM[1] < RADII_MM)] = -1.0
+        return RADII_MM[quality.argmax(axis=0)], quality.max(axis=0)
 
 
 def _shifts(reach_mm: float, step_mm: float) -> FloatArray:
@@ -244,54 +248,59 @@ def _ray_weights(directions: FloatArray) -> FloatArray:
 def _sample(
     smooth: NDArray[np.float32], centres: FloatArray, directions: FloatArray, spacing_mm: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return HU and steps along rays from centres, both ``(centres, rays, radii)``.
+    """Return HU and steps along rays from centres, both ``(radii, centres, rays)``.
 
     A step is 1 where HU fall sufficiently with no dark gap before, 0 where they do not fall,
     negative where they rise; NaN outside the scan.
     """
     radii = np.append(RADII_MM - STEP_MM, [RADII_MM[-1], RADII_MM[-1] + STEP_MM]) / spacing_mm
-    offsets = directions[:, None, :] * radii[None, :, None]
-    points = np.moveaxis(centres[:, None, None, :] + offsets[None], -1, 0)
+    offsets = directions.T[:, None, None, :] * radii[:, None, None]
+    points = centres.T[:, None, :, None] + offsets
     values = ndimage.map_coordinates(smooth, points, order=1, cval=np.nan, output=np.float32)
-    fall = (values[..., :-2] - values[..., 2:]) / (2 * STEP_MM)
-    inner = values[..., 1:-1]
-    steps = np.clip(fall / SUFFICIENT_STEP_HU_PER_MM, -1.0, 1.0) * _passed_gap(inner)
-    return inner, steps.astype(np.float32)
+    fall = (values[:-2] - values[2:]) / (2 * STEP_MM)
+    inner = values[1:-1]
+    return inner, np.clip(fall / SUFFICIENT_STEP_HU_PER_MM, -1.0, 1.0) * _passed_gap(inner)
 
 
 def _passed_gap(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return 1 where a ray has met no gap of late, falling to 0 beyond a deep one."""
     depth = np.nan_to_num(_valley_depth(values))
     window = round(MEMORY_MM / STEP_MM)
-    depth = ndimage.maximum_filter1d(depth, window, axis=-1, origin=(window - 1) // 2)
+    depth = _largest_of_last(depth, window)
     return np.asarray(np.exp(-np.clip(depth - TEXTURE_HU, 0.0, None) / VALLEY_HU))
+
+
+def _largest_of_last(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the largest of each value and those before it along each ray, ``count`` in all."""
+    largest, known = values.copy(), 1
+    while known < count:
+        step = min(known, count - known)
+        largest[step:] = np.maximum(largest[step:], largest[:-step])
+        known += step
+    return largest
 
 
 def _valley_depth(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the depth, HU, of the valley that each ray has climbed out of at each radius."""
-    fall = np.fmax.accumulate(values, axis=-1) - values
+    fall = np.fmax.accumulate(values, axis=0) - values
     depth = np.zeros_like(values)
     for lag in range(1, round(WIDEST_GAP_MM / STEP_MM) + 1):
-        climb = values[..., lag:] - values[..., :-lag]
-        depth[..., lag:] = np.fmax(depth[..., lag:], np.fmin(fall[..., :-lag], climb))
+        climb = values[lag:] - values[:-lag]
+        depth[lag:] = np.fmax(depth[lag:], np.fmin(fall[:-lag], climb))
     return depth
 
 
 def _joint_depth(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the depth (0 to 1) of the gap between bone just within each radius and beyond it."""
     values = np.nan_to_num(values)
-    within = round(WITHIN_MM / STEP_MM)
-    bone = ndimage.maximum_filter1d(values, within + 1, axis=-1, origin=within // 2)
+    bone = _largest_of_last(values, round(WITHIN_MM / STEP_MM) + 1)
     gap = np.full_like(values, np.inf)
     depth = np.zeros_like(values)
     every = round(1.0 / STEP_MM)
     for lag in range(every, round(JOINT_REACH_MM / STEP_MM) + 1, every):
-        np.maximum(
-            depth[..., :-lag],
-            np.minimum(bone[..., :-lag], values[..., lag:]) - gap[..., :-lag],
-            out=depth[..., :-lag],
-        )
-        np.minimum(gap[..., :-lag], values[..., lag:], out=gap[..., :-lag])
+        rise = np.minimum(bone[:-lag], values[lag:]) - gap[:-lag]
+        np.maximum(depth[:-lag], rise, out=depth[:-lag])
+        np.minimum(gap[:-lag], values[lag:], out=gap[:-lag])
     return np.asarray(np.clip(depth / JOINT_HU, 0.0, 1.0))
 
 

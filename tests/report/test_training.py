@@ -139,6 +139,23 @@ def test_a_page_without_the_split_of_slices_does_not_speak_of_it(
     assert "slice-network" in text
 
 
+def test_a_cohort_with_gaps_has_its_page(
+    metrics: Mapping[str, Any], held_out: Mapping[str, Any], tmp_path: Path
+) -> None:
+    figures = json.loads(json.dumps({**metrics, "held_out": held_out}))
+    for one in figures["held_out"]["subjects"]:
+        one["weight_kg"] = None
+    figures["held_out"]["subjects"][0].update(age_years=None, sex=None)
+    figures["skipped"] = {"weight_kg": "0 known values, with no spread"}
+    kinds = (*figures["predictors"].values(), figures["mean_predictor"])
+    for found in (*kinds, figures["per_slice"]["slice-network"]):
+        found.pop("weight_kg")
+    text = write_training_page(figures, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"not known: sex of 1, age of 1, weight of {SUBJECTS}" in text
+    assert "Weight was skipped: 0 known values, with no spread." in text
+    assert "<h2>Weight</h2>" not in text
+
+
 def test_the_page_says_which_predictors_may_drive_the_loop(page: str) -> None:
     rows = rows_of(page, "Which may drive the loop")
     assert ["bone-density", "sex, age, weight", "may drive the loop"] in rows

@@ -13,10 +13,10 @@ HEAD_RADIUS_MM = 23.0
 
 def hip(side_sign: int = 1, spacing_mm: float = 2.0) -> tuple[Volume, Mask]:
     """Return a hip of one side (+1 right, -1 left) and the mask of its femur."""
-    shape = (round(180 / spacing_mm), round(110 / spacing_mm), round(150 / spacing_mm))
+    shape = (round(150 / spacing_mm), round(90 / spacing_mm), round(130 / spacing_mm))
     spacing = (spacing_mm, spacing_mm, spacing_mm)
-    start = -50.0 if side_sign > 0 else -100.0
-    geometry = Geometry.from_spacing(shape, spacing, (start, -55.0, -105.0))
+    start = -44.0 if side_sign > 0 else -86.0
+    geometry = Geometry.from_spacing(shape, spacing, (start, -45.0, -75.0))
     points_mm = np.moveaxis(geometry.to_world(np.moveaxis(np.indices(shape), 0, -1)), -1, 0)
     x, y, z = points_mm[0] * side_sign, points_mm[1], points_mm[2]
     depth = _depth_in_femur(x, y, z)
@@ -31,9 +31,9 @@ def hip(side_sign: int = 1, spacing_mm: float = 2.0) -> tuple[Volume, Mask]:
 
 
 def pelvis() -> Volume:
-    """Return a right hip and, 90 mm of muscle apart, its mirror image."""
+    """Return a right hip and, 80 mm of muscle apart, its mirror image."""
     volume, _ = hip()
-    muscle = np.full((*volume.voxels.shape[:2], 30), MUSCLE_HU, dtype=np.int16)
+    muscle = np.full((*volume.voxels.shape[:2], 40), MUSCLE_HU, dtype=np.int16)
     voxels = np.concatenate([volume.voxels[:, :, ::-1], muscle, volume.voxels], axis=2)
     spacing = volume.spacing_mm
     x, y, z = volume.geometry.affine[:3, 3]

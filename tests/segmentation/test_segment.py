@@ -31,25 +31,12 @@ def test_a_right_femur_is_found(right: RightHip) -> None:
     assert dice(femur.voxels, truth) > 0.93
 
 
-def test_a_left_femur_is_found() -> None:
+def test_a_left_femur_is_found_whatever_the_order_and_direction_of_axes() -> None:
     volume, truth = hip(-1)
-    (femur,) = segment_femora(volume).femora
+    (femur,) = segment_femora(flipped(volume)).femora
+    back = femur.mask.voxels.transpose(1, 2, 0)[::-1, :, ::-1]
     assert femur.mask.side is Side.LEFT
-    assert dice(femur.mask.voxels, truth) > 0.93
-
-
-def test_the_order_and_direction_of_axes_do_not_matter(right: RightHip) -> None:
-    volume, _, straight = right
-    (turned,) = segment_femora(flipped(volume)).femora
-    back = turned.mask.voxels.transpose(1, 2, 0)[::-1, :, ::-1]
-    assert turned.mask.side is straight.side
-    assert dice(back, straight.voxels) > 0.99
-
-
-def test_the_same_volume_gives_the_same_mask(right: RightHip) -> None:
-    volume, _, first = right
-    (second,) = segment_femora(volume).femora
-    np.testing.assert_array_equal(first.voxels, second.mask.voxels)
+    assert dice(back, truth) > 0.93
 
 
 def test_the_acetabulum_is_left_out(right: RightHip) -> None:
@@ -91,12 +78,12 @@ def test_beside_a_femur_with_an_implant_the_other_is_kept() -> None:
     assert found.hips_in_view == 2
 
 
-def test_metal_far_from_the_femur_is_no_reason_to_refuse_it() -> None:
-    volume, _ = hip()
+def test_metal_far_from_the_femur_changes_nothing(right: RightHip) -> None:
+    volume, _, femur = right
     voxels = volume.voxels.copy()
     voxels[10:14, -10:-4, 4:10] = 3071
     found = segment_femora(volume.with_voxels(voxels))
-    assert len(found.femora) == 1
+    np.testing.assert_array_equal(found.femora[0].mask.voxels, femur.voxels)
     assert found.left_out == ()
 
 
@@ -124,8 +111,10 @@ def test_a_head_cut_by_the_scan_is_doubted() -> None:
     assert any("the head is cut by the scan" in doubt for doubt in femur.doubts)
 
 
-def test_a_scan_that_ends_high_is_doubted() -> None:
+def test_both_hips_are_found_and_doubted_where_the_scan_ends_high() -> None:
     found = segment_femora(between(pelvis(), HEAD_MM[2] - 60.0, 200.0))
-    assert len(found.femora) == 2
+    left, right = (femur.mask for femur in found.femora)
+    assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
+    assert not (left.voxels & right.voxels).any()
     for femur in found.femora:
         assert any("the lesser trochanter may be missing" in doubt for doubt in femur.doubts)
