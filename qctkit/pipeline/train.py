@@ -137,7 +137,9 @@ def save_predictors(
             held_out = metrics["held_out"]
             _write(held_out, partial / HELD_OUT)
             write_metrics({k: v for k, v in metrics.items() if v is not held_out}, partial)
-            write_training_page(metrics, partial / PAGE)
+    if metrics is not None:
+        # Last: should the page fail, a training of hours is not lost with it.
+        write_training_page(metrics, folder / PAGE)
 
 
 def write_metrics(metrics: Record, folder: Path) -> None:

@@ -55,8 +55,9 @@ def write_training_page(figures: Record, path: Path) -> Path:
         leaks="leaking" in figures,
         roles=[(name, role, _reads(figures, name)) for name, role in figures["roles"].items()],
     )
-    path.write_text(text, encoding="utf-8")
-    return path
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    return partial.replace(path)
 
 
 def _template() -> jinja2.Template:
