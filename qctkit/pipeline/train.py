@@ -30,6 +30,7 @@ from qctkit.progress import Progress, Task
 from qctkit.report.training import write_training_page
 from qctkit.store.folder import ReplacedFolder
 from qctkit.store.reader import CohortFile
+from qctkit.subject import Origin
 
 METRICS = "metrics.json"
 HELD_OUT = "held_out.json"
@@ -264,6 +265,7 @@ def _subject(cohort: CohortFile, sample_id: str, fold: int) -> Record:
         "sex": subject.sex,
         "age_years": subject.age_years,
         "weight_kg": subject.weight_kg,
+        "simulated": Origin.SIMULATED in subject.origins.values(),
         "scan_length_mm": scan["shape"][0] * scan["spacing_mm"][0],
     }
 

@@ -45,6 +45,7 @@ def write_training_page(figures: Record, path: Path) -> Path:
     text = _template().render(
         training=figures["training"],
         cohort=cohort_in_words(held_out["subjects"]),
+        simulated=any(one["simulated"] for one in held_out["subjects"]),
         headlines=[headline(name, *_compared(figures, name)) for name in _attributes(figures)],
         overview=as_png(cohort_overview(held_out["subjects"])),
         attributes=[_attribute(figures, name) for name in _attributes(figures)],

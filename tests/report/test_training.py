@@ -156,6 +156,16 @@ def test_a_cohort_with_gaps_has_its_page(
     assert "<h2>Weight</h2>" not in text
 
 
+def test_simulated_subjects_are_said_to_be(
+    page: str, metrics: Mapping[str, Any], held_out: Mapping[str, Any], tmp_path: Path
+) -> None:
+    assert "<strong>simulated</strong> subjects" in page
+    people = [{**one, "simulated": False} for one in held_out["subjects"]]
+    figures = {**metrics, "held_out": {**held_out, "subjects": people}}
+    text = write_training_page(figures, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "simulated" not in text
+
+
 def test_the_page_says_which_predictors_may_drive_the_loop(page: str) -> None:
     rows = rows_of(page, "Which may drive the loop")
     assert ["bone-density", "sex, age, weight", "may drive the loop"] in rows
