@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import h5py
 
@@ -27,8 +28,14 @@ from qctkit.store.group import write_group, write_json, write_texts
 from qctkit.store.table import Row, fingerprint, read_table, table_row, table_rows, write_table
 from qctkit.window import DEFAULT_WINDOW, Window
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 PART_DIGITS = 6
 RUN_RECORD = "run.json"
+LOCK = "lock"
 
 
 class CohortWriter:
@@ -69,10 +76,15 @@ class CohortWriter:
         self._parts = _parts_of(path)
         refuse_existing_output(path, overwrite=overwrite, resume=resume)
         self._noted: dict[int, _Noted] = {}
-        if self._parts.exists() and not resume:
-            shutil.rmtree(self._parts)
         self._parts.mkdir(parents=True, exist_ok=True)
+        self._lock: IO[bytes] | None = _locked(self._parts / LOCK)
+        if not resume:
+            self._forget_parts()
         self._begin_or_resume()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what goes to a worker: everything but the lock, which stays with this process."""
+        return self.__dict__ | {"_lock": None}
 
     def __enter__(self) -> "CohortWriter":
         return self
@@ -83,15 +95,24 @@ class CohortWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error_type is None:
-            self._assemble()
-            self.discard()
-        elif not self._keep_parts:
-            self.discard()
+        try:
+            if error_type is None:
+                self._assemble()
+                self.discard()
+            elif not self._keep_parts:
+                self.discard()
+        finally:
+            if self._lock is not None:
+                self._lock.close()
 
     def discard(self) -> None:
         """Remove the parts."""
         shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _forget_parts(self) -> None:
+        for file in self._parts.iterdir():
+            if file.name != LOCK:
+                file.unlink()
 
     @property
     def parts(self) -> Path:
@@ -225,7 +246,8 @@ def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False)
         )
     if _parts_of(path).exists() and not (resume or overwrite):
         raise OutputExistsError(
-            f"{_parts_of(path)} holds an interrupted run; give --resume to go on with it or "
+            f"{_parts_of(path)} holds an interrupted run (or one that is still going on); give "
+            "--resume to go on with it or "
             "--overwrite to start again"
         )
 
@@ -249,6 +271,30 @@ def _new_file(path: Path) -> Iterator[h5py.File]:
         if isinstance(error, OSError) and error.filename:
             raise
         raise QctkitError(f"{path} could not be written; is the disk full?") from error
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """Return a file that only one process can hold locked, until it is closed or the process ends.
+
+    None where the system or the file system knows no such locks.
+
+    Raises:
+        OutputExistsError: another process holds it.
+    """
+    if fcntl is None:
+        return None
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise OutputExistsError(
+            f"{path.parent} is being written by another run; wait for it, or choose another output"
+        ) from None
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 class _Replacing:

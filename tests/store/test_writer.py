@@ -197,3 +197,15 @@ def test_a_kill_leaves_whole_parts_and_resuming_gives_the_same_bytes(
     _write(tmp_path / "b.h5", samples)
     assert path.read_bytes() == (tmp_path / "b.h5").read_bytes()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.h5", "b.h5"]
+
+
+def test_two_runs_cannot_write_one_output(tmp_path: Path) -> None:
+    with CohortWriter(tmp_path / "c.h5", RUN, keep_parts=True):
+        for way in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(OutputExistsError, match="being written by another run"):
+                CohortWriter(tmp_path / "c.h5", RUN, **way)
+
+
+def test_a_writer_goes_to_another_process_without_its_lock(tmp_path: Path) -> None:
+    with CohortWriter(tmp_path / "c.h5", RUN) as writer:
+        assert pickle.loads(pickle.dumps(writer)).parts == writer.parts
