@@ -40,6 +40,11 @@ class Unit(StrEnum):
         """Whether voxels are mineral densities."""
         return self is not Unit.HU
 
+    @property
+    def material(self) -> Material | None:
+        """Reference material of voxels that are mineral densities, None for HU."""
+        return {Unit.MG_CM3_HA: Material.HA, Unit.MG_CM3_K2HPO4: Material.K2HPO4}.get(self)
+
     @classmethod
     def of_density(cls, material: Material) -> "Unit":
         """Return the density unit of a reference material."""

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qctkit.calibration import Calibration, one_material, scale_in_words, scale_label
+from qctkit.calibration import (
+    Calibration,
+    CohortScale,
+    one_material,
+    scale_in_words,
+    scale_label,
+)
 from qctkit.errors import InputError
 from qctkit.units import Material, Unit, k2hpo4_per_ha
 
@@ -137,14 +143,19 @@ def test_labels_are_the_words_without_the_line() -> None:
 HA = Calibration(0.8, 0.0, Material.HA)
 
 
+def in_hu(**lines: Calibration | None) -> CohortScale:
+    """Return the scale of scans in HU with these lines."""
+    return one_material({name: (Unit.HU, line) for name, line in lines.items()})
+
+
 def test_a_cohort_of_one_material_stands() -> None:
-    scale = one_material({"a": HA, "b": HA})
+    scale = in_hu(a=HA, b=HA)
     assert (scale.material, scale.has_density) == (Material.HA, True)
     assert scale.in_words == "HU (calibrated to mg/cm3 HA)"
 
 
 def test_an_uncalibrated_cohort_says_so() -> None:
-    scale = one_material({"a": None, "b": None})
+    scale = in_hu(a=None, b=None)
     assert (scale.material, scale.has_density) == (None, False)
     assert scale.in_words == "HU (uncalibrated)"
     assert one_material({}).in_words == "HU (uncalibrated)"
@@ -152,20 +163,41 @@ def test_an_uncalibrated_cohort_says_so() -> None:
 
 def test_mixed_materials_are_refused_with_the_way_out() -> None:
     with pytest.raises(InputError, match="a is calibrated to HA and c to K2HPO4") as caught:
-        one_material({"a": HA, "b": None, "c": LINE})
+        in_hu(a=HA, b=None, c=LINE)
     assert "--convert-material HA" in str(caught.value)
-    assert one_material({"a": HA, "c": LINE.converted_to(Material.HA)}).has_density
+    assert in_hu(a=HA, c=LINE.converted_to(Material.HA)).has_density
 
 
 def test_scans_without_a_line_leave_the_cohort_without_densities() -> None:
-    scale = one_material({"a": HA, "b": None, "c": None})
+    scale = in_hu(a=HA, b=None, c=None)
     assert not scale.has_density
     assert "only 1 of 3 scans, so no density in mg/cm3 holds" in scale.in_words
 
 
 def test_approximate_lines_are_counted() -> None:
     rough = replace(HA, is_approximate=True)
-    assert one_material({"a": HA, "b": rough}).in_words == (
-        "HU (calibrated to mg/cm3 HA; 1 of 2 approximately)"
-    )
-    assert one_material({"b": rough}).in_words == "HU (approximately calibrated to mg/cm3 HA)"
+    assert in_hu(a=HA, b=rough).in_words == "HU (calibrated to mg/cm3 HA; 1 of 2 approximately)"
+    assert in_hu(b=rough).in_words == "HU (approximately calibrated to mg/cm3 HA)"
+
+
+@pytest.mark.parametrize("material", Material)
+def test_voxels_that_are_a_density_count_as_calibrated(material: Material) -> None:
+    unit = Unit.of_density(material)
+    scale = one_material({"a": (unit, None), "b": (unit, None)})
+    assert (scale.material, scale.has_density, scale.in_words) == (material, True, str(unit))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((Unit.HU, None), (Unit.MG_CM3_HA, None)),
+        ((Unit.HU, HA), (Unit.MG_CM3_HA, None)),
+        ((Unit.MG_CM3_HA, None), (Unit.MG_CM3_K2HPO4, None)),
+    ],
+)
+def test_voxels_of_two_units_are_refused_with_the_way_out(
+    one: tuple[Unit, Calibration | None], other: tuple[Unit, Calibration | None]
+) -> None:
+    with pytest.raises(InputError, match=f"of a are in {one[0]}, those of c in {other[0]}") as told:
+        one_material({"a": one, "b": one, "c": other, "d": other})
+    assert "make two cohorts" in str(told.value)

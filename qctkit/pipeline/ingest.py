@@ -21,6 +21,7 @@ from qctkit.readers.table import TableRow, read_subject_table
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
+from qctkit.units import Unit
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Taken:
     sample_ids: tuple[str, ...] = ()
     subject_id: str = ""
     sex: Sex | None = None
-    calibrations: tuple[Calibration | None, ...] = ()
+    scales: tuple[tuple[Unit, Calibration | None], ...] = ()
     said: tuple[str, ...] = ()
     refusal: str = ""
 
@@ -128,30 +129,32 @@ def _take(job: tuple[int, Entry], writer: CohortWriter, options: ScanOptions) ->
     writer.add(number, *samples)
     subject = samples[0].subject
     ids = tuple(sample.sample_id for sample in samples)
-    lines = tuple(sample.volume.calibration for sample in samples)
-    return _Taken(ids, subject.subject_id, subject.sex, lines, tuple(said))
+    scales = tuple((sample.volume.unit, sample.volume.calibration) for sample in samples)
+    return _Taken(ids, subject.subject_id, subject.sex, scales, tuple(said))
 
 
 def _stored(part: Path) -> _Taken:
     """Return how a scan came out that an interrupted run had finished."""
     cohort = CohortFile(part)
     subject = cohort.subject(cohort.sample_ids[0])
-    lines = tuple(cohort.calibration(sample_id) for sample_id in cohort.sample_ids)
-    return _Taken(cohort.sample_ids, subject.subject_id, subject.sex, lines)
+    units = [Unit(unit) for unit in cohort.table["unit"]]
+    lines = [cohort.calibration(sample_id) for sample_id in cohort.sample_ids]
+    scales = tuple(zip(units, lines, strict=True))
+    return _Taken(cohort.sample_ids, subject.subject_id, subject.sex, scales)
 
 
 def _scale(taken: Mapping[int, _Taken]) -> str:
     """Return the scale of the cohort in words.
 
     Raises:
-        InputError: scans are calibrated to different materials.
+        InputError: scans are calibrated to different materials, or voxels of different units.
     """
-    lines = {
-        sample_id: line
+    scales = {
+        sample_id: scale
         for _, one in sorted(taken.items())
-        for sample_id, line in zip(one.sample_ids, one.calibrations, strict=True)
+        for sample_id, scale in zip(one.sample_ids, one.scales, strict=True)
     }
-    return one_material(lines).in_words
+    return one_material(scales).in_words
 
 
 def _check(

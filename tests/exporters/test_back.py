@@ -54,7 +54,8 @@ def oblique(shape: tuple[int, int, int], unit: Unit) -> Sample:
         True,
         0.86,
     )
-    volume = Volume(voxels, Geometry(shape, affine), unit, line)
+    stated = None if unit.is_calibrated else line
+    volume = Volume(voxels, Geometry(shape, affine), unit, stated)
     mask = FemurMask(voxels > 5, Side.RIGHT, MaskOrigin.SEGMENTED)
     origins = {"sex": Origin.HEADER, "age_years": Origin.TABLE}
     subject = Subject("S-1", Sex.M, 70.1, None, origins)
