@@ -23,10 +23,23 @@ def test_density_follows_the_line() -> None:
     assert density.dtype == np.float32
 
 
-@pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_slope_that_is_not_positive_is_refused(slope: float) -> None:
-    with pytest.raises(InputError, match="slope"):
-        Calibration(slope, 0.0, Material.HA)
+@pytest.mark.parametrize("slope", [0.0, -0.8, 0.0008, 0.29, 2.01, float("nan"), float("inf")])
+def test_a_slope_that_no_scanner_has_is_refused(slope: float) -> None:
+    with pytest.raises(InputError, match=r"slope of .* impossible.*0\.3 to 2 is taken.*not g/cm3"):
+        Calibration(slope, -9.0, Material.HA)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(8.12, 0.8003), (-9.0, 0.79), (0.0, 0.8)])
+def test_a_slope_and_an_intercept_that_are_swapped_are_refused(
+    slope: float, intercept: float
+) -> None:
+    with pytest.raises(InputError, match="are slope and intercept swapped"):
+        Calibration(slope, intercept, Material.K2HPO4)
+
+
+@pytest.mark.parametrize("slope", [0.3, 0.7, 0.8003, 1.0, 2.0])
+def test_a_slope_that_a_scanner_can_have_is_taken(slope: float) -> None:
+    assert Calibration(slope, 0.8, Material.HA).slope_mg_cm3_per_hu == slope
 
 
 def test_an_intercept_that_is_not_finite_is_refused() -> None:
@@ -76,7 +89,7 @@ def test_conversion_to_its_own_material_changes_nothing() -> None:
 
 
 @given(
-    slope=st.floats(0.1, 5),
+    slope=st.floats(0.4, 2),
     intercept=st.floats(-100, 100),
     kvp=st.floats(80, 140),
     hu=st.integers(-200, 2000),

@@ -43,7 +43,7 @@ def test_a_line_is_read_as_it_is_written() -> None:
         ("0,8003 8.12 HA", "slope: '0,8003' is not a number"),
         ("0.8 nan HA", "intercept: 'nan'"),
         ("0.8 8 K2PO4", "did you mean K2HPO4"),
-        ("-0.8 8 HA", "must be positive"),
+        ("-0.8 8 HA", "slope of -0.8 mg/cm3 per HU is impossible"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_refused(text: str, complaint: str) -> None:
