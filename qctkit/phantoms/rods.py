@@ -179,9 +179,10 @@ def _bad_fit(phantom: Phantom, mean_hu: Sequence[float], fit: Fit, slope: float)
     )
     return (
         f"no line fits the rods of {phantom.title}: correlation {fit.r:.3f} and slope {slope:.3g} "
-        f"mg/cm3 per HU, where at least {LEAST_R} and {low:g} to {high:g} are wanted. What was fitted: "
-        f"{pairs}. The rods may be in another order, or their means not in HU; give them in this "
-        f"order, or with their names ({phantom.rods[0].name}=...;{phantom.rods[1].name}=...)"
+        f"mg/cm3 per HU, where at least {LEAST_R} and {low:g} to {high:g} are wanted. What was "
+        f"fitted: {pairs}. The rods may be in another order, or their means not in HU; give them "
+        f"in this order, or with their names ({phantom.rods[0].name}=...;"
+        f"{phantom.rods[1].name}=...)"
     )
 
 
