@@ -19,12 +19,10 @@ from qctkit.phantoms.tissues import (
     from_scan,
     from_tissues,
 )
-from qctkit.units import Material
+from qctkit.units import TUBE_VOLTAGES_KVP, Material
 from qctkit.volume import Volume
 
 LINE_COLUMNS = ("calibration_slope", "calibration_intercept", "calibration_material")
-TUBE_VOLTAGES_KVP = (40.0, 200.0)
-"""Outside, a tube voltage is a typing error (volts, or milliamperes)."""
 
 
 @dataclass(frozen=True)
