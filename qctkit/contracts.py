@@ -56,6 +56,7 @@ class FoundScan:
         patient: what the files say to tell patients apart, empty where they do not. It groups
             scans, or is hashed with the user's key, and is never shown or stored.
         notes: what the user should know of how it was found, such as what was skipped.
+        subject_id: whose it is, in a file that qctkit wrote; such a scan is a sample already.
         label: which of several scans at one path, such as "series 2 of 4"; empty for the only one.
         place: where the user finds it, for messages; not the reader's to say.
     """
@@ -64,6 +65,7 @@ class FoundScan:
     load: Callable[[], Scan | Sample] = field(repr=False)
     patient: str = field(default="", repr=False)
     notes: tuple[str, ...] = ()
+    subject_id: str = ""
     label: str = ""
     place: str = ""
 

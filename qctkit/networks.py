@@ -182,6 +182,10 @@ class Schedule:
     watched_share: float = 0.15
 
 
+Curve: TypeAlias = tuple[tuple[float, float], ...]
+"""Losses by epoch: on what was trained on, as it was seen, and on what was not (else NaN)."""
+
+
 def train(
     module: nn.Module,
     inputs: Tensor,
@@ -189,8 +193,9 @@ def train(
     jitter: Callable[[Tensor, torch.Generator], Tensor],
     schedule: Schedule,
     seed: int,
-) -> None:
-    """Train a module in place and leave it in eval mode.
+    watch: Callable[[], float] | None = None,
+) -> Curve:
+    """Train a module in place, leave it in eval mode, and return its losses by epoch.
 
     Args:
         module: called on jittered inputs.
@@ -200,6 +205,7 @@ def train(
         jitter: a random change of a batch of inputs that keeps what it should learn.
         schedule: epochs, batch, rates.
         seed: of the order and of the jitter.
+        watch: the loss on inputs that are not trained on, after each epoch; decides nothing.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(inputs), generator=generator)
@@ -213,20 +219,38 @@ def train(
         optimiser, schedule.learning_rate, epochs=schedule.epochs, steps_per_epoch=steps
     )
     best = _Best(module, schedule.patience)
+    curve: list[tuple[float, float]] = []
     for _ in range(schedule.epochs):
         module.train()
+        total = 0.0
         for rows in torch.randperm(len(learned), generator=generator).split(schedule.batch):
             chosen = learned[rows]
             value = loss(module(jitter(inputs[chosen], generator)), chosen)
+            total += len(chosen) * float(value.detach())
             optimiser.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimiser.step()
             rate.step()
         module.eval()
-        if len(watched) and best.stop(_loss_of(module, inputs, watched, loss, schedule.batch)):
+        curve.append((total / len(learned), float("nan") if watch is None else watch()))
+        if len(watched) and best.stop(loss_of(module, inputs, watched, loss, schedule.batch)):
             break
     best.restore()
+    return tuple(curve)
+
+
+def loss_of(
+    module: nn.Module,
+    inputs: Tensor,
+    rows: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch: int,
+) -> float:
+    """Return the loss on some inputs, as they are, in batches."""
+    with torch.no_grad():
+        parts = [len(some) * loss(module(inputs[some]), some) for some in rows.split(batch)]
+    return float(torch.stack(parts).sum() / len(rows))
 
 
 class _Best:
@@ -252,15 +276,3 @@ class _Best:
         """Go back to the best weights, where any were watched."""
         if self._weights:
             self._module.load_state_dict(self._weights)
-
-
-def _loss_of(
-    module: nn.Module,
-    inputs: Tensor,
-    watched: Tensor,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    batch: int,
-) -> float:
-    with torch.no_grad():
-        parts = [len(rows) * loss(module(inputs[rows]), rows) for rows in watched.split(batch)]
-    return float(torch.stack(parts).sum() / len(watched))

@@ -12,7 +12,7 @@ from qctkit.errors import QctkitError
 COMMANDS = {
     "simulate": "Simulate a cohort of femurs with known truth.",
     "calibrate": "Turn the rods of a phantom into a line to mg/cm3.",
-    "ingest": "Turn DICOM folders and NIfTI files into a cohort.",
+    "ingest": "Turn scans (DICOM, NIfTI, NRRD, ...) into a cohort.",
     "info": "Show what a cohort file holds.",
     "verify": "Check a cohort file in full.",
     "train": "Train predictors of sex, age and weight.",

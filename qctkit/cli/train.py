@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from qctkit.contracts import PredictorFamily
     from qctkit.predictors.training import TrainingSettings
 
-if TYPE_CHECKING:
-    pass
+LEAKS = "split of slices: LEAKS, slices of one subject lie on both sides"
+
+SLICES = "slice-network"
+"""Measured for both splits where no chosen family reads slices."""
 
 
 @click.command(name="train")
@@ -36,8 +39,9 @@ if TYPE_CHECKING:
     "--split",
     default="subject",
     show_default=True,
-    type=click.Choice(["subject", "slice"]),
-    help="slice: the source study's split, which leaks; writes metrics.json alone.",
+    type=click.Choice(["subject", "slice", "both"]),
+    help="slice: the source study's split, which leaks; writes metrics.json alone. both: the "
+    "figures of that split are shown beside those of the honest one.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a training that was stopped.")
 @overwrite_option
@@ -56,14 +60,17 @@ def command(
 
     Every figure is of subjects that the predictor was not trained on (cross-validation over
     subjects, never over scans or slices). An attribute that the cohort cannot teach is skipped.
-    metrics.json beside the predictors holds all figures with their intervals.
+    report.html beside the predictors shows it, metrics.json holds all figures with their
+    intervals, held_out.json the readings behind them.
 
     \b
     Example:
         qctkit train real.h5 -o predictors/
         qctkit train real.h5 -o predictors/ --config train.toml --resume
+        qctkit train real.h5 -o predictors/ --split both
     """
     from qctkit.predictors.configuration import TrainingConfiguration, read_configuration
+    from qctkit.predictors.slice_split import slice_wise
     from qctkit.predictors.training import TrainingSettings
     from qctkit.registry import load_registry
     from qctkit.store.folder import refuse_existing
@@ -72,7 +79,8 @@ def command(
     asked = (
         read_configuration(configuration_file) if configuration_file else TrainingConfiguration()
     )
-    families = asked.chosen(load_registry().families())
+    registered = load_registry().families()
+    families = asked.chosen(registered)
     settings = TrainingSettings(
         asked.folds if folds is None else folds, asked.seed if seed is None else seed, workers
     )
@@ -80,7 +88,10 @@ def command(
     if split == "slice":
         _measure_leaking(cohort, output, families, settings, overwrite=overwrite)
     else:
-        _train(cohort, output, families, settings, overwrite=overwrite, resume=resume)
+        slices: Sequence[PredictorFamily] = ()
+        if split == "both":
+            slices = slice_wise(families) or replace(asked, families=(SLICES,)).chosen(registered)
+        _train(cohort, output, families, settings, slices, overwrite=overwrite, resume=resume)
 
 
 def _train(
@@ -88,6 +99,7 @@ def _train(
     output: Path,
     families: "Sequence[PredictorFamily]",
     settings: "TrainingSettings",
+    slices: "Sequence[PredictorFamily]",
     *,
     overwrite: bool,
     resume: bool,
@@ -98,8 +110,9 @@ def _train(
     # Beside the output, which takes its name only when it is whole.
     fits = output.resolve().with_name(f".{output.name}.fits")
     predictors, figures = train_and_measure(
-        CohortFile(cohort), families, settings, shown_progress(), fits, resume=resume
-    )
+        CohortFile(cohort), families, settings, shown_progress(), fits,
+        resume=resume, also_leaking=slices,
+    )  # fmt: skip
     save_predictors(predictors, output, overwrite=overwrite, metrics=figures)
     click.echo(f"trained on {predictors.training['subjects']} subjects; on held-out subjects:")
     for predictor in predictors.predictors:
@@ -107,9 +120,12 @@ def _train(
             found = figures["predictors"][predictor.name][name]["per_subject"]
             click.echo(f"  {predictor.name:<20} {predictor.role:<7} {_line(name, found)}")
     _show_slices(figures["per_slice"])
+    if "leaking" in figures:
+        click.echo(LEAKS)
+        _show_slices(figures["leaking"]["per_slice"])
     for name, why in predictors.skipped.items():
         click.echo(f"  {name}: skipped, {why}")
-    click.echo(f"predictors and metrics.json in {output}")
+    click.echo(f"predictors, metrics.json and report.html in {output}")
 
 
 def _measure_leaking(
@@ -127,7 +143,7 @@ def _measure_leaking(
     figures = measure_leaking_split(CohortFile(cohort), families, settings, shown_progress())
     with ReplacedFolder(output, overwrite=overwrite) as folder:
         write_metrics(figures, folder)
-    click.echo("split of slices: LEAKS, slices of one subject lie on both sides")
+    click.echo(LEAKS)
     _show_slices(figures["per_slice"])
     click.echo(f"metrics.json in {output}; no predictors were written")
 

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from qctkit.calibration import Calibration, one_material
+from qctkit.cohort import Sample
 from qctkit.contracts import FoundScan, Reader
 from qctkit.errors import InputError, ScanError, TableError
 from qctkit.phantoms.choice import CalibrationChoice, parse_choice
+from qctkit.phantoms.table import find_phantom
+from qctkit.pipeline.ingest_checks import Taken, check_numbered, check_scans, cohort_scale
 from qctkit.pipeline.ingest_scan import Entry, ScanOptions, samples_of
 from qctkit.pipeline.parallel import in_processes
 from qctkit.pipeline.pseudonyms import Pseudonyms
@@ -20,8 +22,7 @@ from qctkit.readers.choose import find_scans, load_one
 from qctkit.readers.table import TableRow, read_subject_table
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
-from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
-from qctkit.units import Unit
+from qctkit.subject import ATTRIBUTES, Origin, Subject
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,6 @@ class Ingested:
     refusals: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Taken:
-    """How one scan came out: its samples and whose they are, or a refusal."""
-
-    sample_ids: tuple[str, ...] = ()
-    subject_id: str = ""
-    sex: Sex | None = None
-    scales: tuple[tuple[Unit, Calibration | None], ...] = ()
-    said: tuple[str, ...] = ()
-    refusal: str = ""
-
-
 def ingest(
     options: IngestOptions,
     output: Path,
@@ -87,18 +76,19 @@ def ingest(
     Raises:
         InputError: scans, a table or masks cannot be used, or there is nothing to read.
     """
+    _check_options(options, output)
     entries = _entries(options, readers, progress)
     run = {"command": "ingest", "scans": len(entries), "versions": versions()}
     with (
         CohortWriter(
             output, run, overwrite=overwrite, keep_parts=True, resume=resume,
-            inputs=_inputs(options),
+            inputs=_inputs(options, entries),
         ) as writer,
         progress.task("reading scans", len(entries)) as task,
     ):  # fmt: skip
         taken = {
-            number: _stored(writer.part(number))
-            for number in range(len(entries))
+            number: _stored(writer.part(number), is_whole=entry.is_whole)
+            for number, entry in enumerate(entries)
             if writer.done(number)
         }
         jobs = [(number, one) for number, one in enumerate(entries) if number not in taken]
@@ -108,86 +98,66 @@ def ingest(
             for sentence in outcome.said:
                 progress.say(f"{entry.sample_id}: {sentence}")
             task.advance(entry.sample_id)
-        refusals = tuple(one.refusal for _, one in sorted(taken.items()) if one.refusal)
+        in_order = [taken[number] for number in range(len(entries))]
         try:
-            _check(taken, len(entries), refusals, options)
-            scale = _scale(taken)
+            check_scans(in_order, options.scans, skip_refused=options.skip_refused)
+            scale = cohort_scale(in_order)
         except InputError:
             writer.discard()
             raise
+    refusals = tuple(one.refusal for one in in_order if one.refusal)
     return Ingested(CohortFile(output), scale, refusals)
 
 
-def _take(job: tuple[int, Entry], writer: CohortWriter, options: ScanOptions) -> _Taken:
+def _take(job: tuple[int, Entry], writer: CohortWriter, options: ScanOptions) -> Taken:
     """Read one scan and store its samples; runs in a process of its own."""
     number, entry = job
+    where = f"{entry.where}: " if entry.where else ""
     try:
         samples, said = samples_of(entry, options)
     except InputError as error:
-        where = f"{entry.where}: " if entry.where else ""
-        return _Taken(refusal=f"{where}{error}")
+        return Taken(refusal=f"{where}{error}")
+    except MemoryError:
+        return Taken(refusal=f"{where}{entry.place}: needs more memory than there is")
     writer.add(number, *samples)
-    subject = samples[0].subject
-    ids = tuple(sample.sample_id for sample in samples)
-    scales = tuple((sample.volume.unit, sample.volume.calibration) for sample in samples)
-    return _Taken(ids, subject.subject_id, subject.sex, scales, tuple(said))
+    return replace(_outcome(samples, is_whole=entry.is_whole), said=tuple(said))
 
 
-def _stored(part: Path) -> _Taken:
+def _stored(part: Path, *, is_whole: bool) -> Taken:
     """Return how a scan came out that an interrupted run had finished."""
-    cohort = CohortFile(part)
-    subject = cohort.subject(cohort.sample_ids[0])
-    units = [Unit(unit) for unit in cohort.table["unit"]]
-    lines = [cohort.calibration(sample_id) for sample_id in cohort.sample_ids]
-    scales = tuple(zip(units, lines, strict=True))
-    return _Taken(cohort.sample_ids, subject.subject_id, subject.sex, scales)
+    return _outcome(list(CohortFile(part)), is_whole=is_whole)
 
 
-def _scale(taken: Mapping[int, _Taken]) -> str:
-    """Return the scale of the cohort in words.
+def _outcome(samples: Sequence[Sample], *, is_whole: bool) -> Taken:
+    first = samples[0]
+    return Taken(
+        sample_ids=tuple(one.sample_id for one in samples),
+        scales=tuple((one.volume.unit, one.volume.calibration) for one in samples),
+        subject_id=first.subject.subject_id,
+        sex=first.subject.sex,
+        is_whole=is_whole,
+        voxels_sha256=str(first.provenance.get("source_voxels_sha256", "")),
+    )
+
+
+def _check_options(options: IngestOptions, output: Path) -> None:
+    """Refuse options that would do nothing, and an output among the scans.
 
     Raises:
-        InputError: scans are calibrated to different materials, or voxels of different units.
+        InputError: which, and what to do.
     """
-    scales = {
-        sample_id: scale
-        for _, one in sorted(taken.items())
-        for sample_id, scale in zip(one.sample_ids, one.scales, strict=True)
-    }
-    return one_material(scales).in_words
-
-
-def _check(
-    taken: Mapping[int, _Taken], scans: int, refusals: Sequence[str], options: IngestOptions
-) -> None:
-    """Refuse the run where a scan was refused, or where two samples or patients are mixed up."""
-    if refusals and not options.skip_refused:
-        if scans == 1:
-            raise ScanError(refusals[0])
-        told = "".join(f"\n- {refusal}" for refusal in refusals)
-        raise ScanError(
-            f"{len(refusals)} of {scans} scans cannot be used:{told}\nMend or remove them, or give "
-            "--skip-refused to go on without"
-        )
-    if len(refusals) == scans:
-        raise ScanError("no scan can be used: " + "; ".join(refusals))
-    ids = Counter(sample_id for one in taken.values() for sample_id in one.sample_ids)
-    twice = [sample_id for sample_id, count in ids.items() if count > 1]
-    if twice:
-        raise InputError(
-            f"two samples would be called {twice[0]}; name the subjects in a --table, with a "
-            "'sample_id' where needed"
-        )
-    sexes: dict[str, set[Sex]] = {}
-    for one in taken.values():
-        if one.sex is not None:
-            sexes.setdefault(one.subject_id, set()).add(one.sex)
-    mixed = [subject_id for subject_id, stated in sexes.items() if len(stated) > 1]
-    if mixed:
-        raise InputError(
-            f"scans of {mixed[0]} state both sexes, so that one patient id stands for several "
-            "people here; name the subjects in a --table"
-        )
+    if options.phantom is not None:
+        find_phantom(options.phantom)
+        if options.table is None:
+            raise InputError("--phantom is for the rods that a --table gives; give one")
+    if options.scans.k2hpo4_over_ha is not None and options.scans.convert_to is None:
+        raise InputError("--k2hpo4-over-ha is for --convert-material; give that too")
+    for source in options.sources:
+        if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+            raise InputError(
+                f"-o {output} lies in the SOURCE folder {source}, where it would be taken for a "
+                "scan; choose another place"
+            )
 
 
 def _entries(options: IngestOptions, readers: Sequence[Reader], progress: Progress) -> list[Entry]:
@@ -197,18 +167,26 @@ def _entries(options: IngestOptions, readers: Sequence[Reader], progress: Progre
         return _table_entries(options.table, options, readers)
     if not options.sources:
         raise InputError("nothing to ingest: give SOURCE paths or --table subjects.csv")
-    found: list[FoundScan] = []
+    found: list[tuple[FoundScan, ...]] = []
     with progress.task("finding scans", len(options.sources)) as task:
         for path in options.sources:
-            found.extend(find_scans(path, readers))
-            task.advance(f"{len(found)} found")
-    return _source_entries(found, options)
+            found.append(find_scans(path, readers))
+            task.advance(f"{len(found[-1])} found")
+    own_ids = [[scan.subject_id for scan in scans if scan.subject_id] for scans in found]
+    check_numbered(dict(enumerate(own_ids)))
+    return _source_entries([scan for scans in found for scan in scans], options)
 
 
 def _source_entries(found: Sequence[FoundScan], options: IngestOptions) -> list[Entry]:
     """Return an entry for each scan; those of a subject with several are numbered."""
-    pseudonyms = Pseudonyms(options.key)
-    subjects = [pseudonyms.of(scan.patient) for scan in found]
+    known = frozenset(scan.subject_id for scan in found)
+    pseudonyms = Pseudonyms(options.key, known)
+    subjects = []
+    for scan in found:
+        try:
+            subjects.append(scan.subject_id or pseudonyms.of(scan.patient))
+        except InputError as error:
+            raise ScanError(f"{scan.place}: {error}") from error
     several = Counter(subjects)
     number: Counter[str] = Counter()
     entries = []
@@ -222,6 +200,7 @@ def _source_entries(found: Sequence[FoundScan], options: IngestOptions) -> list[
                 subject=Subject(subject_id),
                 sample_id=sample_id,
                 place=scan.place,
+                is_whole=bool(scan.subject_id),
                 calibration=options.calibration,
             )
         )
@@ -231,7 +210,10 @@ def _source_entries(found: Sequence[FoundScan], options: IngestOptions) -> list[
 def _table_entries(table: Path, options: IngestOptions, readers: Sequence[Reader]) -> list[Entry]:
     rows = read_subject_table(table, keyed=options.key is not None)
     pseudonyms = Pseudonyms(options.key)
-    return [_table_entry(table, row, pseudonyms, options, readers) for row in rows]
+    entries = [_table_entry(table, row, pseudonyms, options, readers) for row in rows]
+    if options.phantom is not None and not any(one.calibration.phantom for one in entries):
+        raise TableError(f"{table}: --phantom is given, but no row has 'rods_hu' or 'rods_mask'")
+    return entries
 
 
 def _table_entry(
@@ -251,6 +233,7 @@ def _table_entry(
             load=partial(load_one, row.path, readers, row.series),
             subject=Subject(subject_id, **values, origins=origins),
             sample_id=row.sample_id or subject_id,
+            path=row.path,
             place=str(row.path),
             where=where,
             mask=row.mask,
@@ -262,8 +245,15 @@ def _table_entry(
         raise TableError(f"{where}: {error}") from error
 
 
-def _inputs(options: IngestOptions) -> str:
+def _inputs(options: IngestOptions, entries: Sequence[Entry]) -> str:
     """Return a digest of what the user gave: a resumed run must have been given the same."""
-    table = b"" if options.table is None else options.table.read_bytes()
-    given = [repr(options), *(str(path.resolve()) for path in options.sources)]
-    return hashlib.sha256("\n".join(given).encode() + table + (options.key or b"")).hexdigest()
+    digest = hashlib.sha256(repr(options).encode() + (options.key or b""))
+    given = [(entry.path, entry.mask, entry.rods_mask) for entry in entries]
+    paths = {path for row in (options.sources, *given) for path in row if path is not None}
+    if options.table is not None:
+        digest.update(options.table.read_bytes())
+    for path in sorted(paths):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            known = file.stat()
+            digest.update(f"{file.resolve()} {known.st_size} {known.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 This is what `qctkit ingest` does in each of its processes.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -62,6 +63,8 @@ class Entry:
         load: reads the scan; it can be pickled.
         subject: whose it is, with what the table says of the subject.
         sample_id: what its sample will be called.
+        is_whole: whether it is a sample of a cohort already, which is taken as it is.
+        path: the scan of a table's row.
         place: where the scan is, for messages.
         where: line of the table; empty where there is no table.
         mask, mask_label: the user's femur mask, and which of its labels is the femur.
@@ -73,6 +76,8 @@ class Entry:
     sample_id: str
     place: str
     where: str = ""
+    is_whole: bool = False
+    path: Path | None = None
     mask: Path | None = None
     mask_label: str | None = None
     calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
@@ -101,6 +106,7 @@ def _samples_of_scan(
     subject = _with_header(entry.subject, loaded)
     volume = _calibrated(loaded, entry, options)
     femora = _femora(entry, volume, said)
+    digest = hashlib.sha256(np.ascontiguousarray(volume.voxels).data).hexdigest()
     samples = []
     for femur, doubts in _chosen(femora, options.side, said):
         both = options.side is SideChoice.BOTH
@@ -110,21 +116,27 @@ def _samples_of_scan(
         said.extend(f"{femur.side} femur: {doubt}" for doubt in doubts)
         provenance = {
             "source": loaded.description,
+            "source_voxels_sha256": digest,
             "placement": placement.record(),
             "mask_doubts": list(doubts),
+            "tube_voltage_kvp": loaded.tube_voltage_kvp,
         }
         samples.append(Sample(sample_id, subject, cut, mask, provenance))
     return samples, said
 
 
 def _as_it_is(sample: Sample, entry: Entry, options: ScanOptions) -> list[Sample]:
-    """Return a sample of an existing cohort, whole."""
-    if entry.where or entry.calibration.is_made or options != ScanOptions():
+    """Return a sample of an existing cohort, whole; only its line may be converted."""
+    if entry.where or entry.calibration.is_made or options.side or options.mirror_to:
         raise InputError(
             f"sample {sample.sample_id} is in a cohort already and is taken as it is; give the "
-            "cohort as SOURCE, without --side, --mirror-to or anything of calibration"
+            "cohort as SOURCE, without --side, --mirror-to or a calibration"
         )
-    return [sample]
+    line = sample.volume.calibration
+    if line is None or options.convert_to is None:
+        return [sample]
+    converted = line.converted_to(options.convert_to, options.k2hpo4_over_ha)
+    return [replace(sample, volume=replace(sample.volume, calibration=converted))]
 
 
 def _calibrated(scan: Scan, entry: Entry, options: ScanOptions) -> Volume:
@@ -182,7 +194,12 @@ def _given(entry: Entry, volume: Volume, said: list[str]) -> list[Doubted]:
     said.extend(note for mask in masks for note in mask.notes)
     femora: list[Doubted] = []
     for mask in masks:
-        side = mask.side or femur_side(mask.voxels, volume.geometry)
+        shaped = femur_side(mask.voxels, volume.geometry)
+        side = mask.side or shaped
+        if side is not shaped:
+            said.append(
+                f"the mask's name says {side}, its shape {shaped}; the name is used, look at it"
+            )
         femora.append((FemurMask(mask.voxels, side, MaskOrigin.GIVEN), ()))
     return femora
 

@@ -2,10 +2,16 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
+
+from qctkit.errors import QctkitError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,23 +31,55 @@ def in_processes(
     """Give each item with its result, as they are finished.
 
     With one worker everything stays in this process. Both the function and the items must be
-    picklable. An interruption ends the workers before it goes on.
+    picklable. Workers end at once when this process is interrupted, ended or killed.
+
+    Raises:
+        QctkitError: a worker was ended from outside.
     """
     if workers <= 1 or len(items) <= 1:
         for item in items:
             yield item, function(item)
         return
-    # Spawned, not forked: a fork copies threads' locks in whatever state they are.
-    with ProcessPoolExecutor(min(workers, len(items)), get_context("spawn"), _leave_to_us) as pool:
+    context = get_context("spawn")  # a fork would copy threads' locks in whatever state they are
+    ears, mouth = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(workers, len(items)), context, _end_with_parent, (ears,))
+    with ears, mouth, pool:
         try:
-            futures = {pool.submit(function, item): item for item in items}
+            with _deaf_to_interrupts():
+                futures = {pool.submit(function, item): item for item in items}
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
+        except BrokenProcessPool:
+            raise QctkitError(
+                "a worker process was ended from outside, perhaps for lack of memory; go on with "
+                "--resume and fewer processes (-j 1)"
+            ) from None
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            mouth.close()  # what the workers are at is not wanted any more
+            pool.shutdown(cancel_futures=True)
             raise
 
 
-def _leave_to_us() -> None:
-    """Let only the parent hear an interruption from the keyboard."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_with_parent(ears: Connection) -> None:
+    """Leave this process as soon as the parent says so or is gone."""
+
+    def listen() -> None:
+        try:
+            ears.recv()
+        except EOFError:
+            os._exit(1)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started here leave interruptions to their parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -18,9 +18,11 @@ class Pseudonyms:
 
     Attributes:
         key: secret key of the hashes; without one, patients are numbered.
+        known: ids that others have, which no number repeats.
     """
 
     key: bytes | None = None
+    known: frozenset[str] = frozenset()
     _numbered: dict[str, str] = field(default_factory=dict, repr=False)
     _count: int = 0
 
@@ -39,9 +41,13 @@ class Pseudonyms:
             digest = hmac.new(self.key, patient.encode(), hashlib.sha256).hexdigest()
             return f"s-{digest[:DIGITS]}"
         if patient not in self._numbered or not patient:
-            self._count += 1
-            self._numbered[patient] = f"subject-{self._count:03d}"
+            self._numbered[patient] = self._next()
         return self._numbered[patient]
+
+    def _next(self) -> str:
+        self._count += 1
+        number = f"subject-{self._count:03d}"
+        return self._next() if number in self.known else number
 
 
 def read_key(path: Path) -> bytes:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from qctkit.contracts import PredictorFamily
 from qctkit.errors import PredictorError
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.fit_store import FitStore
+from qctkit.predictors.folds import subject_folds
+from qctkit.predictors.mean_predictor import mean_figures, mean_readings
 from qctkit.predictors.metrics import figures_of
 from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
 from qctkit.predictors.trained import PredictorSet
@@ -24,10 +27,14 @@ from qctkit.predictors.training import (
     views_of,
 )
 from qctkit.progress import Progress, Task
+from qctkit.report.training import write_training_page
 from qctkit.store.folder import ReplacedFolder
 from qctkit.store.reader import CohortFile
+from qctkit.subject import Origin
 
 METRICS = "metrics.json"
+HELD_OUT = "held_out.json"
+PAGE = "report.html"
 
 
 def train(
@@ -53,6 +60,7 @@ def train_and_measure(
     fits_folder: Path | None = None,
     *,
     resume: bool = False,
+    also_leaking: Sequence[PredictorFamily] = (),
 ) -> tuple[PredictorSet, Record]:
     """Return trained predictors and their figures on held-out subjects.
 
@@ -63,11 +71,13 @@ def train_and_measure(
         progress: where the work is shown.
         fits_folder: where finished fits are kept until all are done; None keeps none.
         resume: use the fits that are there from a run that was killed.
+        also_leaking: families whose figures per slice are measured for both splits, side by side;
+            they are trained for that alone.
 
     Raises:
         PredictorError: as ``train``, or the kept fits are of another training.
     """
-    seen = _see(cohort, families, progress)
+    seen = _see(cohort, [*families, *also_leaking], progress)
     record = _record(cohort, seen, settings)
     store = None
     if fits_folder is not None:
@@ -75,8 +85,14 @@ def train_and_measure(
         store = FitStore(fits_folder, asked, resume=resume)
     with progress.task("training predictors", fits(families, settings)) as task:
         predictors = train_predictors(seen, families, settings, record, task.advance, store)
-    slices = _slice_figures(families, seen, settings, Split.SUBJECT, progress)
+    read_slices = also_leaking or families
+    slices = _slice_figures(read_slices, seen, settings, Split.SUBJECT, progress)
     figures = _metrics(predictors, seen, slices)
+    if also_leaking:
+        leaking = _slice_figures(also_leaking, seen, settings, Split.SLICE, progress)
+        figures["leaking"] = {"split": "slice", "leaks": True, "per_slice": leaking}
+    folds = subject_folds(seen.subjects, settings.folds)
+    figures["mean_predictor"], figures["held_out"] = _held_out(cohort, seen, predictors, folds)
     if store is not None:
         store.discard()
     return predictors, figures
@@ -111,19 +127,25 @@ def save_predictors(
 ) -> None:
     """Write predictors, and their metrics, to a folder that appears only when it is whole.
 
+    Beside ``metrics.json`` lie the held-out readings behind it, and a page that shows them.
+
     Raises:
         OutputExistsError: the folder has something in it and ``overwrite`` is not set.
     """
     with ReplacedFolder(folder, overwrite=overwrite) as partial:
         predictors.save(partial)
         if metrics is not None:
-            write_metrics(metrics, partial)
+            held_out = metrics["held_out"]
+            _write(held_out, partial / HELD_OUT)
+            write_metrics({k: v for k, v in metrics.items() if v is not held_out}, partial)
+    if metrics is not None:
+        # Last: should the page fail, a training of hours is not lost with it.
+        write_training_page(metrics, folder / PAGE)
 
 
 def write_metrics(metrics: Record, folder: Path) -> None:
     """Write ``metrics.json`` into an existing folder."""
-    text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
-    (folder / METRICS).write_text(text + "\n", encoding="utf-8")
+    _write(metrics, folder / METRICS)
 
 
 def refuse_made_samples(cohort: CohortFile) -> None:
@@ -136,6 +158,11 @@ def refuse_made_samples(cohort: CohortFile) -> None:
         raise PredictorError(
             f"{cohort.path} was made by `qctkit augment`; train on the real cohort it came from"
         )
+
+
+def _write(record: Record, path: Path) -> None:
+    text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _see(cohort: CohortFile, families: Sequence[PredictorFamily], progress: Progress) -> SeenCohort:
@@ -171,7 +198,7 @@ def _slice_figures(
         return slice_figures(families, seen, settings, split, task.advance)
 
 
-def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> Record:
+def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict[str, Any]:
     groups = [subject.subject_id for subject in seen.subjects]
     figures: dict[str, Record] = {}
     for one in predictors.predictors:
@@ -189,8 +216,57 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> Reco
         "leaks": False,
         "training": predictors.training,
         "skipped": dict(predictors.skipped),
+        "roles": {one.name: one.role for one in predictors.predictors},
         "predictors": figures,
         "per_slice": slices,
+    }
+
+
+def _held_out(
+    cohort: CohortFile, seen: SeenCohort, predictors: PredictorSet, folds: Sequence[Sequence[int]]
+) -> tuple[Record, Record]:
+    """Return the figures of the mean predictor, and every subject with what was read of it.
+
+    Readings stand in the order of the subjects; those of sex are logits of being male.
+    """
+    groups = [subject.subject_id for subject in seen.subjects]
+    readings: dict[str, dict[str, list[float]]] = {
+        one.name: {
+            name: [one.held_out[sample_id][name] for sample_id in seen.sample_ids]
+            for name in one.attributes
+        }
+        for one in predictors.predictors
+    }
+    figures, mean = {}, {}
+    for name in dict.fromkeys(name for one in predictors.predictors for name in one.attributes):
+        true = seen.data.values[name].double().numpy()
+        read = mean_readings(name, true, folds)
+        figures[name] = mean_figures(name, true, read, groups)
+        mean[name] = read.tolist()
+    fold_of = {row: number for number, rows in enumerate(folds) for row in rows}
+    subjects = [
+        _subject(cohort, sample_id, fold_of[row]) for row, sample_id in enumerate(seen.sample_ids)
+    ]
+    curves = {one.name: one.curves for one in predictors.predictors if one.curves}
+    return figures, {
+        "subjects": subjects,
+        "readings": readings,
+        "mean_readings": mean,
+        "learning_curves": curves,
+    }
+
+
+def _subject(cohort: CohortFile, sample_id: str, fold: int) -> Record:
+    subject, scan = cohort.subject(sample_id), cohort.summary(sample_id)
+    return {
+        "sample_id": sample_id,
+        "subject_id": subject.subject_id,
+        "fold": fold,
+        "sex": subject.sex,
+        "age_years": subject.age_years,
+        "weight_kg": subject.weight_kg,
+        "simulated": Origin.SIMULATED in subject.origins.values(),
+        "scan_length_mm": scan["shape"][0] * scan["spacing_mm"][0],
     }
 
 

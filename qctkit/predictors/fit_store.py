@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,19 @@ from qctkit.errors import PredictorError
 
 ASKED = "training.json"
 READINGS = "held-out readings"
+CURVE = "losses of member "
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Weights of one fit, and what it reads of the subjects held out, ``(N, A)``."""
+    """Weights of one fit, and what it reads of the subjects held out, ``(N, A)``.
+
+    ``curves`` are the losses by epoch ``(E, 2)`` of each network: trained on, and held out.
+    """
 
     weights: dict[str, Tensor]
     readings: NDArray[np.float64]
+    curves: list[NDArray[np.float64]] = field(default_factory=list)
 
 
 class FitStore:
@@ -60,7 +65,9 @@ class FitStore:
             weights = load_file(path)
         except (OSError, SafetensorError):
             return None
-        return Fit(weights, weights.pop(READINGS).numpy())
+        readings = weights.pop(READINGS).numpy()
+        members = sorted((name for name in weights if name.startswith(CURVE)), key=_member)
+        return Fit(weights, readings, [weights.pop(name).numpy() for name in members])
 
     def keep(self, number: int, fit: Fit) -> None:
         """Store a finished fit; its file is there whole or not at all."""
@@ -69,7 +76,10 @@ class FitStore:
         path = self._path(number)
         weights = {name: values.contiguous() for name, values in fit.weights.items()}
         partial = path.with_suffix(".partial")
-        save_file(weights | {READINGS: torch.from_numpy(fit.readings)}, partial)
+        beside = {READINGS: torch.from_numpy(fit.readings)}
+        for member, curve in enumerate(fit.curves):
+            beside[f"{CURVE}{member}"] = torch.from_numpy(curve)
+        save_file(weights | beside, partial)
         partial.replace(path)
 
     def discard(self) -> None:
@@ -78,6 +88,10 @@ class FitStore:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"fit-{number:04d}.safetensors"
+
+
+def _member(name: str) -> int:
+    return int(name.removeprefix(CURVE))
 
 
 def _text(path: Path) -> str:

@@ -1,13 +1,13 @@
 """Predictors that are small networks on the whole view: volumetric, or slice by slice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from qctkit.contracts import Role, TrainingData
-from qctkit.networks import Schedule, SliceEncoder, encoder_named, train
+from qctkit.networks import Curve, Schedule, SliceEncoder, encoder_named, loss_of, train
 from qctkit.predictors.jitter import jitter
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
 from qctkit.view import HIP_VIEW, View
@@ -83,7 +83,7 @@ class Ensemble(nn.Module):
     """The mean of members that differ in their first weights and order of training.
 
     ``temperature`` ``(A,)`` divides it: 1 but for binary attributes, whose probabilities it makes
-    honest.
+    honest. ``curves`` are the members' losses by epoch, after a fit.
     """
 
     temperature: Tensor
@@ -92,6 +92,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.register_buffer("temperature", torch.ones(outputs))
+        self.curves: tuple[Curve, ...] = ()
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the mean of the members' estimates, ``(N, A)``."""
@@ -134,18 +135,28 @@ class NetworkFamily:
         members = [self._member(attributes, view) for _ in range(self.members)]
         return Ensemble(members, len(attributes))
 
-    def fit(self, data: TrainingData, attributes: Sequence[str], seed: int) -> Ensemble:
-        """Return networks trained on the data."""
-        shown = self._slices(data) if self.slice_wise else data
-        members = []
+    def fit(
+        self,
+        data: TrainingData,
+        attributes: Sequence[str],
+        seed: int,
+        held_out: TrainingData | None = None,
+    ) -> Ensemble:
+        """Return networks trained on the data; the loss on what is held out is only noted."""
+        if self.slice_wise:
+            data = self._slices(data)
+            held_out = None if held_out is None else self._slices(held_out)
+        members, curves = [], []
         for number in range(self.members):
             member_seed = seed + 1000 * number
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(member_seed)
                 member = self._member(attributes, data.view)
-            _train(member, shown, attributes, self.schedule, member_seed)
+            curves.append(_train(member, data, held_out, attributes, self.schedule, member_seed))
             members.append(member)
-        return Ensemble(members, len(attributes)).eval()
+        ensemble = Ensemble(members, len(attributes)).eval()
+        ensemble.curves = tuple(curves)
+        return ensemble
 
     def fit_slices(
         self, data: TrainingData, attributes: Sequence[str], seed: int, kept: Tensor
@@ -204,13 +215,30 @@ def network_families() -> tuple[NetworkFamily, ...]:
 def _train(
     network: NetworkPredictor,
     data: TrainingData,
+    held_out: TrainingData | None,
     attributes: Sequence[str],
     schedule: Schedule,
     seed: int,
-) -> None:
+) -> Curve:
+    _standardise(network, data, attributes)
+    watch = None
+    if held_out is not None:
+        unseen, images = _loss(network, held_out, attributes), held_out.images
+        everyone = torch.arange(len(images))
+
+        def watch() -> float:
+            return loss_of(network, images, everyone, unseen, schedule.batch)
+
+    loss = _loss(network, data, attributes)
+    return train(network, data.images, loss, jitter, schedule, seed, watch)
+
+
+def _loss(
+    network: NetworkPredictor, data: TrainingData, attributes: Sequence[str]
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the mean loss over known attributes, of estimates and the rows they belong to."""
     truth = torch.stack([data.values[name] for name in attributes], dim=1)
     binary = torch.tensor([ATTRIBUTES[name].kind == "binary" for name in attributes])
-    _standardise(network, truth, binary)
     known = ~truth.isnan()
     standard = torch.where(known, (truth - network.centre) / network.scale, 0.0)
 
@@ -225,15 +253,15 @@ def _train(
         # A batch may hold no known value at all; then its loss is 0, not NaN.
         return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
 
-    train(network, data.images, loss, jitter, schedule, seed)
+    return loss
 
 
-def _standardise(network: NetworkPredictor, truth: Tensor, binary: Tensor) -> None:
+def _standardise(network: NetworkPredictor, data: TrainingData, attributes: Sequence[str]) -> None:
     """Set the output scale to the subjects' mean and spread; binary outputs stay logits."""
-    for column, is_binary in enumerate(binary.tolist()):
-        values = truth[:, column]
+    for column, name in enumerate(attributes):
+        values = data.values[name]
         values = values[~values.isnan()]
-        if not is_binary:
+        if ATTRIBUTES[name].kind != "binary":
             network.centre[column] = values.mean()
             network.scale[column] = values.std().clamp(min=1e-3)
 

@@ -40,6 +40,8 @@ class TrainedPredictor:
         attributes: what the columns of its estimates are.
         skills: out-of-fold figures by attribute.
         held_out: out-of-fold readings by subject: ``{sample_id: {attribute: reading}}``.
+        curves: of a network just trained: training and held-out loss by epoch, ``(E, 2)``, of each
+            network of each fold; not kept beside the weights.
     """
 
     name: str
@@ -51,6 +53,7 @@ class TrainedPredictor:
     skills: Mapping[str, Skill]
     held_out: Mapping[str, Mapping[str, float]]
     configuration: Record = field(default_factory=dict)
+    curves: Sequence[Sequence[Sequence[float]]] = ()
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)

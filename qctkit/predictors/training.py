@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily, TrainingData
@@ -18,7 +18,7 @@ from qctkit.networks import one_thread
 from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
-from qctkit.predictors.network import Ensemble
+from qctkit.predictors.network import Ensemble, NetworkFamily
 from qctkit.predictors.skill import Skill, skill_of
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
@@ -233,12 +233,21 @@ def _told(job: _Job, fit: Fit) -> str:
 
 def _fit(job: _Job) -> Fit:
     with one_thread():
-        module = job.family.fit(job.data.take(job.kept), job.attributes, job.seed)
+        module = _module(job)
         readings = np.empty((0, len(job.attributes)))
         if job.held_out:
             with torch.no_grad():
                 readings = module(job.data.images[list(job.held_out)]).double().numpy()
-        return Fit(dict(module.state_dict()), readings)
+        curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []
+        return Fit(dict(module.state_dict()), readings, curves)
+
+
+def _module(job: _Job) -> nn.Module:
+    data = job.data.take(job.kept)
+    if isinstance(job.family, NetworkFamily) and job.held_out:
+        held_out = job.data.take(job.held_out)
+        return job.family.fit(data, job.attributes, job.seed, held_out)
+    return job.family.fit(data, job.attributes, job.seed)
 
 
 def _trained(
@@ -267,6 +276,7 @@ def _trained(
             sample_id: dict(zip(job.attributes, map(float, row), strict=True))
             for sample_id, row in zip(seen.sample_ids, readings, strict=True)
         },
+        curves=[curve.tolist() for fit in fold_fits for curve in fit.curves],
     )
 
 

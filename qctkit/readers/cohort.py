@@ -33,14 +33,18 @@ class CohortReader:
     def find(self, path: Path) -> Sequence[FoundScan]:
         """Return the samples of a cohort file, in its order."""
         try:
-            sample_ids = CohortFile(path).sample_ids
+            cohort = CohortFile(path)
         except CohortFileError as error:
             raise _without_path(error, path) from error
-        if not sample_ids:
+        if not cohort.sample_ids:
             raise ScanError("the cohort has no samples")
         return tuple(
-            FoundScan(f"sample {one} of a cohort file", partial(_load, path, one))
-            for one in sample_ids
+            FoundScan(
+                f"sample {one} of a cohort file",
+                partial(_load, path, one),
+                subject_id=cohort.subject(one).subject_id,
+            )
+            for one in cohort.sample_ids
         )
 
 

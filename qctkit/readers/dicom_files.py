@@ -32,52 +32,63 @@ class DicomFile:
 def holds_dicom(path: Path) -> bool:
     """Whether the path is a DICOM file, or a folder tree or zip archive with one in it.
 
-    A damaged ``.zip`` counts, so that reading it can say what is wrong.
+    A damaged ``.zip`` or a folder with an unreadable file counts, so that reading it can say what
+    is wrong.
     """
     try:
         return next(find_dicom(path), None) is not None
-    except OSError:
-        return False
     except ScanError:
-        return True
+        return path.is_dir() or path.suffix.lower() == ".zip"
 
 
 def find_dicom(path: Path) -> Iterator[tuple[DicomFile, IO[bytes]]]:
     """Give the DICOM files at the path, opened at their start, in the order of their names.
 
     Raises:
-        ScanError: a zip archive is damaged, encrypted or holds a member too large for a slice.
+        ScanError: a file cannot be read, or a zip archive is damaged, encrypted or holds a member
+            too large for a slice.
     """
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        if file.suffix.lower() == ".zip":
-            yield from _find_in_archive(file)
-            continue
-        with file.open("rb") as stream:
-            if _is_dicom(stream):
-                yield DicomFile(file), stream
+    for number, file in enumerate(files, start=1):
+        try:
+            if file.suffix.lower() == ".zip":
+                yield from _find_in_archive(file)
+                continue
+            with file.open("rb") as stream:
+                if _is_dicom(stream):
+                    yield DicomFile(file), stream
+        except OSError as error:
+            # The error itself names the file, whose name may be a patient's.
+            raise ScanError(
+                f"file {number} of {len(files)} (in order of names) cannot be read: "
+                f"{error.strerror or 'input error'}"
+            ) from None
 
 
 def open_again(files: Iterable[DicomFile]) -> Iterator[IO[bytes]]:
     """Give files found before, opened one after the other and each archive only once.
 
     Raises:
-        ScanError: an archive is damaged.
+        ScanError: a file cannot be read, or an archive is damaged.
     """
     archives: dict[Path, zipfile.ZipFile] = {}
     with ExitStack() as stack:
         for file in files:
-            if not file.member:
-                with file.path.open("rb") as stream:
-                    yield stream
-                continue
             try:
+                if not file.member:
+                    with file.path.open("rb") as stream:
+                        yield stream
+                    continue
                 if file.path not in archives:
                     archives[file.path] = stack.enter_context(zipfile.ZipFile(file.path))
                 with archives[file.path].open(file.member) as stream:
                     yield stream
             except DAMAGED_ZIP:
                 raise _damaged_archive() from None
+            except OSError as error:
+                raise ScanError(
+                    f"a slice cannot be read any more: {error.strerror or 'input error'}"
+                ) from None
 
 
 def _find_in_archive(path: Path) -> Iterator[tuple[DicomFile, IO[bytes]]]:

@@ -49,7 +49,9 @@ class ExportReader:
             raise ScanError("the exported cohort has no samples")
         return tuple(
             FoundScan(
-                f"sample {one} of an exported cohort", partial(_load, path, one, exported.ending)
+                f"sample {one} of an exported cohort",
+                partial(_load, path, one, exported.ending),
+                subject_id=exported.subject(one).subject_id,
             )
             for one in exported.sample_ids
         )

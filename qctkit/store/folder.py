@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qctkit.errors import OutputExistsError
 
-OURS = frozenset({".json", ".safetensors", ".onnx"})
+OURS = frozenset({".json", ".safetensors", ".onnx", ".html"})
 """Endings of what a folder of predictors holds."""
 
 

@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ import h5py
 import qctkit
 from qctkit import schema
 from qctkit.cohort import Record, Sample
-from qctkit.errors import CohortFileError, OutputExistsError
+from qctkit.errors import CohortFileError, OutputExistsError, QctkitError
 from qctkit.store.encode import encode, to_json
 from qctkit.store.group import write_group, write_json, write_texts
 from qctkit.store.table import Row, fingerprint, read_table, table_row, table_rows, write_table
@@ -107,7 +108,7 @@ class CohortWriter:
         Any process may do so: parts are files of their own, and ids are checked at the end.
         """
         rows = []
-        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _new_file(self.part(position)) as file:
             groups = file.create_group(schema.SAMPLES)
             for sample in samples:
                 stored = encode(sample)
@@ -120,7 +121,7 @@ class CohortWriter:
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
         texts = [to_json(record)]
-        with _Replacing(self.part(position)) as temporary, h5py.File(temporary, "w") as file:
+        with _new_file(self.part(position)) as file:
             write_texts(file, schema.REFUSED, texts)
             write_root(file, [], self._run, self._window)
         self._noted[position] = _Noted(refused=tuple(texts))
@@ -171,7 +172,7 @@ class CohortWriter:
         rows = [row for part in noted.values() for row in part.rows]
         refused = [text for part in noted.values() for text in part.refused]
         _refuse_repeated_ids(rows)
-        with _Replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
+        with _new_file(self.path) as file:
             samples = file.create_group(schema.SAMPLES)
             for position in noted:
                 with h5py.File(self.part(position), "r") as part:
@@ -231,6 +232,23 @@ def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False)
 
 def _parts_of(path: Path) -> Path:
     return path.with_name(path.name + ".parts")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file that takes its name only when it is complete and on disk.
+
+    Raises:
+        QctkitError: it cannot be written.
+    """
+    try:
+        with _Replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        # HDF5 tells of a full disk in many words and kinds of errors, none of which names a file.
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise QctkitError(f"{path} could not be written; is the disk full?") from error
 
 
 class _Replacing:

@@ -1,5 +1,6 @@
 """Scans on disk to a cohort, through the command line."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 
 from qctkit.cohort import MaskOrigin, Side
+from qctkit.errors import QctkitError
 from qctkit.exporters.nifti_file import write_mask, write_volume
 from qctkit.geometry import Geometry
 from qctkit.pipeline.ingest_scan import samples_of
+from qctkit.pipeline.parallel import in_processes
 from qctkit.placement import Placement
 from qctkit.readers.nifti import NiftiReader
 from qctkit.segmentation import femur_side
@@ -35,6 +38,10 @@ def table(nifti: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 ROW = "A,{0}/sim-0001.nii.gz,M,71.5,,{0}/sim-0001_mask.nii.gz"
+ROW_B, ROW_C = (
+    ROW.replace("A,", f"{subject},").replace("0001", number)
+    for subject, number in (("B", "0002"), ("C", "0003"))
+)
 
 
 def test_a_table_of_nifti_files_with_masks_comes_back_as_it_was(
@@ -58,7 +65,7 @@ def test_a_calibration_is_kept(
     found = CohortFile(tmp_path / "in.h5").load("A").volume.calibration
     assert found is not None
     assert (found.slope_mg_cm3_per_hu, found.intercept_mg_cm3) == (0.8003, 8.12)
-    assert "calibrated" in qctkit("info", tmp_path / "in.h5").out
+    assert "0.8003 HU + 8.12 mg/cm3 K2HPO4" in qctkit("info", tmp_path / "in.h5").out
 
 
 @pytest.fixture
@@ -197,10 +204,8 @@ RODS = "subject_id,path,mask,phantom,rods_hu,tube_voltage_kvp"
 def test_each_row_can_have_its_own_calibration(
     qctkit: Callable[..., Any], table: Callable[..., Path], tmp_path: Path
 ) -> None:
-    scan = "{0}/sim-0001.nii.gz,{0}/sim-0001_mask.nii.gz"
-    rows = table(
-        f"A,{scan},mindways-model-3,{MINDWAYS},", f"B,{scan},,,", f"C,{scan},,,120", header=RODS
-    )
+    a, b, c = (f"{{0}}/sim-000{n}.nii.gz,{{0}}/sim-000{n}_mask.nii.gz" for n in "123")
+    rows = table(f"A,{a},mindways-model-3,{MINDWAYS},", f"B,{b},,,", f"C,{c},,,120", header=RODS)
     stated = ("--calibration", "0.8", "5", "K2HPO4")
     ended = qctkit("ingest", "--table", rows, *stated, "-o", tmp_path / "in.h5")
     assert ended.code == 0, ended.err
@@ -220,10 +225,10 @@ def test_mixed_materials_are_refused_or_converted(
     table: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
-    scan = "{0}/sim-0001.nii.gz,{0}/sim-0001_mask.nii.gz"
+    a, b = (f"{{0}}/sim-000{n}.nii.gz,{{0}}/sim-000{n}_mask.nii.gz" for n in "12")
     header = RODS.replace("phantom,rods_hu", "calibration_slope,calibration_intercept")
     header = header.replace(",tube", ",calibration_material,tube")
-    rows = table(f"A,{scan},0.8,8,K2HPO4,120", f"B,{scan},1.0,0,HA,120", header=header)
+    rows = table(f"A,{a},0.8,8,K2HPO4,120", f"B,{b},1.0,0,HA,120", header=header)
     message = refused("ingest", "--table", rows, "-o", tmp_path / "in.h5")
     assert "A is calibrated to K2HPO4 and B to HA" in message
     assert "--convert-material" in message
@@ -330,8 +335,9 @@ def test_a_delivery_is_sorted_into_patients_and_series(
     write_dicom: Callable[..., Path], qctkit: Callable[..., Any], real: Path, tmp_path: Path
 ) -> None:
     delivery = tmp_path / "delivery"
-    for name, patient, series in (("x", "P1", "1.2.1"), ("a", "P2", "1.2.2"), ("b", "P1", "1.2.3")):
-        volume = CohortFile(real).load("sim-0001").volume
+    planned = (("x", "P1", "1.2.1"), ("a", "P2", "1.2.2"), ("b", "P1", "1.2.3"))
+    for number, (name, patient, series) in enumerate(planned):
+        volume = CohortFile(real).load(f"sim-{number:04d}").volume
         write_dicom(delivery / name, volume, PatientID=patient, SeriesInstanceUID=series)
     ended = qctkit("ingest", delivery, "-o", tmp_path / "in.h5", "-j", "1")
     assert (ended.code, ended.out.split(" in ")[0]) == (0, "3 samples of 2 subjects")
@@ -425,7 +431,7 @@ def test_refused_scans_can_be_left_out(
 def test_two_processes_give_the_same_bytes_as_one(
     qctkit: Callable[..., Any], table: Callable[..., Path], tmp_path: Path
 ) -> None:
-    rows = table(ROW, ROW.replace("A,", "B,"), ROW.replace("A,", "C,"))
+    rows = table(ROW, ROW_B, ROW_C)
     for workers in "12":
         output = tmp_path / f"{workers}.h5"
         assert qctkit("ingest", "--table", rows, "-j", workers, "-o", output).code == 0
@@ -438,7 +444,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = table(ROW, ROW.replace("A,", "B,"))
+    rows = table(ROW, ROW_B)
     command = ("ingest", "--table", rows, "-j", "1", "-o")
     assert qctkit(*command, tmp_path / "whole.h5").code == 0
 
@@ -470,3 +476,93 @@ def test_a_table_that_contradicts_the_header_is_told(
     ended = qctkit("ingest", "--table", rows, "-o", tmp_path / "in.h5")
     assert "A: the table says M, the header F; the table is used" in ended.err
     assert CohortFile(tmp_path / "in.h5").subject("A").sex is Sex.M
+
+
+def test_one_scan_under_two_ids_is_refused(
+    refused: Callable[..., str], table: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = table(ROW, ROW.replace("A,", "B,"))
+    assert "A and B are the same" in refused("ingest", "--table", rows, "-o", tmp_path / "in.h5")
+
+
+def test_new_subjects_get_no_number_that_a_cohort_given_has(
+    qctkit: Callable[..., Any], nifti: Path, tmp_path: Path
+) -> None:
+    first, second = (nifti / f"sim-000{n}.nii.gz" for n in "12")
+    assert qctkit("ingest", first, "-o", tmp_path / "first.h5").code == 0
+    assert qctkit("ingest", second, "-o", tmp_path / "other.h5").code == 0
+    ended = qctkit("ingest", second, tmp_path / "first.h5", "-o", tmp_path / "merged.h5")
+    assert "2 samples of 2 subjects" in ended.out
+    assert CohortFile(tmp_path / "merged.h5").sample_ids == ("subject-002", "subject-001")
+    both = (tmp_path / "first.h5", tmp_path / "other.h5")
+    ended = qctkit("ingest", *both, "-o", tmp_path / "mixed.h5")
+    assert (ended.code, "may be two people" in ended.err) == (2, True)
+
+
+def test_a_resumed_run_must_find_the_same_files(
+    qctkit: Callable[..., Any], nifti: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name, number in (("a", 1), ("b", 2)):
+        (folder / f"{name}.nii.gz").write_bytes((nifti / f"sim-000{number}.nii.gz").read_bytes())
+
+    def interrupted(entry: Any, options: Any) -> Any:
+        if entry.sample_id == "subject-002":
+            raise KeyboardInterrupt
+        return samples_of(entry, options)
+
+    command = ("ingest", folder, "-j", "1", "-o", tmp_path / "in.h5")
+    with monkeypatch.context() as patch:
+        patch.setattr("qctkit.pipeline.ingest.samples_of", interrupted)
+        assert qctkit(*command).code == 130
+    (folder / "a.nii.gz").rename(folder / "c.nii.gz")
+    ended = qctkit(*command, "--resume")
+    assert ended.code == 2
+    assert "inputs differ" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--phantom", "mindways-modl-3"), "mindways-model-3"),
+        (("--phantom", "mindways-model-3"), "no row has"),
+        (("--convert-material", "HA"), "no scan is calibrated"),
+        (("--k2hpo4-over-ha", "0.8"), "--convert-material"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    refused: Callable[..., str],
+    table: Callable[..., Path],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    rows = table(ROW)
+    assert words in refused("ingest", "--table", rows, *options, "-o", tmp_path / "in.h5")
+
+
+def test_an_output_among_the_scans_is_refused(
+    refused: Callable[..., str], nifti: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.nii.gz").write_bytes((nifti / "sim-0001.nii.gz").read_bytes())
+    message = refused("ingest", tmp_path / "scans", "-o", tmp_path / "scans" / "in.h5")
+    assert "lies in the SOURCE folder" in message
+
+
+def test_a_name_that_contradicts_the_masks_shape_is_told(
+    qctkit: Callable[..., Any], table: Callable[..., Path], real: Path, nifti: Path, tmp_path: Path
+) -> None:
+    femur = CohortFile(real).load("sim-0001").femur
+    other = "left" if femur.side is Side.RIGHT else "right"
+    mask = tmp_path / f"femur_{other}.nii.gz"
+    mask.write_bytes((nifti / "sim-0001_mask.nii.gz").read_bytes())
+    rows = table(f"A,{{0}}/sim-0001.nii.gz,,,,{mask}")
+    ended = qctkit("ingest", "--table", rows, "-o", tmp_path / "in.h5")
+    assert f"the mask's name says {other}, its shape {femur.side}" in ended.err
+
+
+def test_a_worker_that_is_ended_from_outside_is_one_error() -> None:
+    with pytest.raises(QctkitError, match=r"ended from outside.*--resume"):
+        list(in_processes(os._exit, [1, 1], 2))

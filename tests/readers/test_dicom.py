@@ -227,3 +227,22 @@ def test_contradicting_attributes_are_missing(write_series: Write, write_slice: 
 def test_values_that_cannot_be_hu_are_refused(write_series: Write, scaling):
     with pytest.raises(ScanError, match="these are not HU"):
         read_dicom(write_series(**scaling))
+
+
+def test_an_unreadable_file_is_told_by_number_not_by_name(
+    write_series: Write, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write_series()
+    third = sorted(folder.iterdir())[2]
+    opened = Path.open
+
+    def denied(path: Path, *arguments: str, **options: str):
+        if path == third:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ScanError) as caught:
+        read_dicom(folder)
+    assert "file 3 of 6 (in order of names) cannot be read: Permission denied" in str(caught.value)
+    assert third.name not in str(caught.value).replace(str(folder), "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qctkit.cohort import Sample
-from qctkit.errors import OutputExistsError
+from qctkit.errors import OutputExistsError, QctkitError
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 
@@ -95,7 +95,7 @@ def test_a_part_that_fails_half_way_is_not_there(
     with CohortWriter(tmp_path / "c.h5", RUN) as writer:
         writer.add(0, samples[0])
         monkeypatch.setattr("qctkit.store.writer.write_group", fail)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(QctkitError, match="is the disk full"):
             writer.add(1, samples[1])
         assert [one.name for one in writer.parts.glob("[0-9]*.h5")] == ["000000.h5"]
     assert CohortFile(tmp_path / "c.h5").sample_ids == ("C",)
