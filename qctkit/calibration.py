@@ -21,13 +21,19 @@ CALIBRATION_COLUMNS = (
 )
 """Columns of a table of subjects that say how a scan is calibrated."""
 
+SLOPES_MG_CM3_PER_HU = (0.3, 2.0)
+"""Slopes that are taken [our choice]: about half to double what is published, since voltage and
+kernel move a slope (a change of voltage moved densities by 10 %: Ataei 2022). Published are 0.7 at
+120 kVp (Dragomir-Daescu 2011 and Cong 2011, as in PMC5234499 table 1) and 0.80 in K2HPO4 (the
+worked example of Bonelab/Ogo), which is 0.99 in HA by Goodsitt's smallest factor."""
+
 
 @dataclass(frozen=True)
 class Calibration:
     """density = slope * HU + intercept, in mg/cm3 of a reference material.
 
     Attributes:
-        slope_mg_cm3_per_hu: slope of the line; positive.
+        slope_mg_cm3_per_hu: slope of the line, within ``SLOPES_MG_CM3_PER_HU``.
         intercept_mg_cm3: density at 0 HU.
         material: reference material of the phantom.
         origin: where the line came from, in a few words ("stated", "phantom rods").
@@ -60,13 +66,20 @@ class Calibration:
     converted_by_uncertainty: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.slope_mg_cm3_per_hu) and self.slope_mg_cm3_per_hu > 0):
-            raise InputError(
-                "a calibration slope must be positive, got "
-                f"{self.slope_mg_cm3_per_hu} mg/cm3 per HU"
-            )
         if not np.isfinite(self.intercept_mg_cm3):
             raise InputError("a calibration intercept must be finite")
+        low, high = SLOPES_MG_CM3_PER_HU
+        if not low <= self.slope_mg_cm3_per_hu <= high:
+            swapped = low <= self.intercept_mg_cm3 <= high
+            raise InputError(
+                f"a calibration slope of {self.slope_mg_cm3_per_hu:g} mg/cm3 per HU is impossible: "
+                f"it is 0.7 to 1 as a rule, and {low:g} to {high:g} is taken; "
+                + (
+                    "are slope and intercept swapped?"
+                    if swapped
+                    else "density = slope * HU + intercept, in mg/cm3 (not g/cm3)"
+                )
+            )
         if self.residual_mg_cm3 is not None and not 0 <= self.residual_mg_cm3 < np.inf:
             raise InputError(f"a residual of {self.residual_mg_cm3} mg/cm3 is impossible")
         if self.r is not None and not -1 <= self.r <= 1:
@@ -175,21 +188,25 @@ class CohortScale:
     Attributes:
         material: of every calibrated scan, None where none is calibrated.
         scans, calibrated, approximate: numbers of scans.
+        unit: of the voxels of every scan.
     """
 
     material: Material | None
     scans: int
     calibrated: int
     approximate: int
+    unit: Unit = Unit.HU
 
     @property
     def has_density(self) -> bool:
-        """Whether a density in mg/cm3 may be computed over the cohort: every scan has a line."""
+        """Whether a density in mg/cm3 may be computed over the cohort: every scan has one."""
         return 0 < self.calibrated == self.scans
 
     @property
     def in_words(self) -> str:
-        """The scale for titles: ``HU (calibrated to mg/cm3 HA)``."""
+        """The scale for titles: ``HU (calibrated to mg/cm3 HA)``, ``mg/cm3 HA``."""
+        if self.unit.is_calibrated:
+            return str(self.unit)
         if self.material is None:
             return f"{Unit.HU} (uncalibrated)"
         to = f"calibrated to {Unit.of_density(self.material)}"
@@ -206,17 +223,44 @@ class CohortScale:
         return f"{Unit.HU} ({'; '.join([to, *notes])})"
 
 
-def one_material(calibrations: Mapping[str, Calibration | None]) -> CohortScale:
-    """Return the scale of a cohort, given each scan's calibration by its name.
+def one_material(scales: Mapping[str, tuple[Unit, Calibration | None]]) -> CohortScale:
+    """Return the scale of a cohort, given the unit and the calibration of each scan by its name.
 
-    Voxels stay HU whether a scan is calibrated or not, so calibrated and uncalibrated scans may
-    stand together; what must not happen is a density in mg/cm3 for some of them only, and
-    ``has_density`` says so.
+    HU stay HU whether a scan is calibrated or not, so calibrated and uncalibrated scans may stand
+    together; what must not happen is a density in mg/cm3 for some of them only, and
+    ``has_density`` says so. Voxels that are a density already count as calibrated.
 
     Raises:
-        InputError: scans are calibrated to different materials; both are named, with the way out.
+        InputError: voxels are of different units, or scans calibrated to different materials; two
+            scans are named, with the way out.
     """
-    lines = {name: one for name, one in calibrations.items() if one is not None}
+    unit = _one_unit({name: unit for name, (unit, _) in scales.items()})
+    lines = {name: line for name, (_, line) in scales.items() if line is not None}
+    if unit.is_calibrated:
+        return CohortScale(unit.material, len(scales), len(scales), 0, unit)
+    return CohortScale(
+        material=_one_line_material(lines),
+        scans=len(scales),
+        calibrated=len(lines),
+        approximate=sum(line.is_approximate for line in lines.values()),
+    )
+
+
+def _one_unit(units: Mapping[str, Unit]) -> Unit:
+    first: dict[Unit, str] = {}
+    for name, unit in units.items():
+        first.setdefault(unit, name)
+    if len(first) > 1:
+        (one, name), (other, other_name) = list(first.items())[:2]
+        raise InputError(
+            f"the voxels of {name} are in {one}, those of {other_name} in {other}, and a cohort "
+            "holds one unit; give all scans in HU, with the calibration of each beside them, or "
+            "make two cohorts"
+        )
+    return next(iter(first), Unit.HU)
+
+
+def _one_line_material(lines: Mapping[str, Calibration]) -> Material | None:
     first: dict[Material, str] = {}
     for name, line in lines.items():
         first.setdefault(line.material, name)
@@ -228,9 +272,4 @@ def one_material(calibrations: Mapping[str, Calibration | None]) -> CohortScale:
             "K2HPO4 to bring all scans to one (this needs the tube voltage of each that is "
             "converted), or make two cohorts"
         )
-    return CohortScale(
-        material=next(iter(first), None),
-        scans=len(calibrations),
-        calibrated=len(lines),
-        approximate=sum(line.is_approximate for line in lines.values()),
-    )
+    return next(iter(first), None)

@@ -36,11 +36,6 @@ class Placement:
         """Return the placement of a scan that was not cut."""
         return cls(volume.geometry, (0, 0, 0), volume.geometry.shape)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the sample is its source, voxel for voxel."""
-        return self.shape == self.source.shape and self.mirrored_axis is None
-
     def to_source_index(self, indices: ArrayLike) -> FloatArray:
         """Return indices ``(..., 3)`` in the source of indices ``(..., 3)`` in the sample."""
         index = np.array(indices, dtype=np.float64)
@@ -103,11 +98,29 @@ def mirror(
 ) -> tuple[Volume, FemurMask, Placement]:
     """Return the mirror image, a femur of the other side, and where its voxels lie.
 
-    Voxels are reversed along the array axis nearest to left and right; the grid stays, so that
-    the anatomy is mirrored about the middle of its box.
+    Voxels are reversed along the array axis nearest to left and right, and the affine is reflected
+    about the middle of the sample's box in x, so that each voxel lies where a mirror shows it,
+    on an oblique grid too. A grid along the patient's axes stays where it was.
     """
     axis = int(np.abs(volume.geometry.directions[0]).argmax())
-    flipped = volume.with_voxels(np.flip(volume.voxels, axis))
+    voxels = np.flip(volume.voxels, axis)
+    flipped = replace(volume, voxels=voxels, geometry=_reflected(volume.geometry, axis))
     other = Side.LEFT if femur.side is Side.RIGHT else Side.RIGHT
     mask = FemurMask(np.flip(femur.voxels, axis).copy(), other, femur.origin)
     return flipped, mask, replace(placement, mirrored_axis=axis)
+
+
+def _reflected(geometry: Geometry, axis: int) -> Geometry:
+    """Return the grid on which an array that was flipped along an axis is its mirror image.
+
+    The affine is M A F: F flips the index, A is the affine, M takes x to 2 x_mid - x. What cancels
+    is left out, so that a grid along the patient's axes keeps its affine to the last bit.
+    """
+    last = np.array(geometry.shape) - 1
+    others = np.arange(3) != axis
+    affine = geometry.affine.copy()
+    affine[0, 3] += affine[0, :3][others] @ last[others]
+    affine[1:3, 3] += affine[1:3, axis] * last[axis]
+    affine[0, :3][others] *= -1
+    affine[1:3, axis] *= -1
+    return Geometry(geometry.shape, affine + 0.0)  # + 0.0 makes -0.0 a plain zero again

@@ -20,6 +20,13 @@ while the factor falls with the voltage. It is kept at 80 and 140 kVp too, since
 one scanner's. Faulkner 1993 (HA = 1.15 K2HPO4 - 7.32 mg/cm3, so 0.87; cited second-hand) lies
 within it at 80 kVp; its offset of 7 mg/cm3 and differences between makers are not covered."""
 
+TUBE_VOLTAGES_KVP = (40.0, 200.0)
+"""No diagnostic CT works outside: there, a voltage is missing (0) or a typing error (volts, or
+milliamperes)."""
+
+NRRD_UNIT_KEY = "qctkit unit"
+"""Key of a NRRD header under which qctkit states the unit of the voxels."""
+
 
 class Material(StrEnum):
     """Reference material of a calibration phantom."""
@@ -39,6 +46,11 @@ class Unit(StrEnum):
     def is_calibrated(self) -> bool:
         """Whether voxels are mineral densities."""
         return self is not Unit.HU
+
+    @property
+    def material(self) -> Material | None:
+        """Reference material of voxels that are mineral densities, None for HU."""
+        return {Unit.MG_CM3_HA: Material.HA, Unit.MG_CM3_K2HPO4: Material.K2HPO4}.get(self)
 
     @classmethod
     def of_density(cls, material: Material) -> "Unit":

@@ -25,7 +25,8 @@ class Volume:
     cannot be written to. A calibration says how HU turn into mg/cm3; it does not change voxels.
 
     Raises:
-        InputError: shapes disagree, or a voxel is not finite (its index is named).
+        InputError: shapes disagree, a voxel is not finite (its index is named), or voxels that are
+            a density already have a calibration.
     """
 
     voxels: Voxels
@@ -37,6 +38,11 @@ class Volume:
         if self.voxels.shape != self.geometry.shape:
             raise InputError(
                 f"voxels have shape {self.voxels.shape}, their geometry {self.geometry.shape}"
+            )
+        if self.unit.is_calibrated and self.calibration is not None:
+            raise InputError(
+                f"voxels are in {self.unit} already, and a calibration is a line from HU; leave "
+                "the calibration out, or give the scan in HU"
             )
         voxels = compact(self.voxels)
         voxels.setflags(write=False)

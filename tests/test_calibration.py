@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qctkit.calibration import Calibration, one_material, scale_in_words, scale_label
+from qctkit.calibration import (
+    Calibration,
+    CohortScale,
+    one_material,
+    scale_in_words,
+    scale_label,
+)
 from qctkit.errors import InputError
 from qctkit.units import Material, Unit, k2hpo4_per_ha
 
@@ -17,10 +23,23 @@ def test_density_follows_the_line() -> None:
     assert density.dtype == np.float32
 
 
-@pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_slope_that_is_not_positive_is_refused(slope: float) -> None:
-    with pytest.raises(InputError, match="slope"):
-        Calibration(slope, 0.0, Material.HA)
+@pytest.mark.parametrize("slope", [0.0, -0.8, 0.0008, 0.29, 2.01, float("nan"), float("inf")])
+def test_a_slope_that_no_scanner_has_is_refused(slope: float) -> None:
+    with pytest.raises(InputError, match=r"slope of .* impossible.*0\.3 to 2 is taken.*not g/cm3"):
+        Calibration(slope, -9.0, Material.HA)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(8.12, 0.8003), (-9.0, 0.79), (0.0, 0.8)])
+def test_a_slope_and_an_intercept_that_are_swapped_are_refused(
+    slope: float, intercept: float
+) -> None:
+    with pytest.raises(InputError, match="are slope and intercept swapped"):
+        Calibration(slope, intercept, Material.K2HPO4)
+
+
+@pytest.mark.parametrize("slope", [0.3, 0.7, 0.8003, 1.0, 2.0])
+def test_a_slope_that_a_scanner_can_have_is_taken(slope: float) -> None:
+    assert Calibration(slope, 0.8, Material.HA).slope_mg_cm3_per_hu == slope
 
 
 def test_an_intercept_that_is_not_finite_is_refused() -> None:
@@ -70,7 +89,7 @@ def test_conversion_to_its_own_material_changes_nothing() -> None:
 
 
 @given(
-    slope=st.floats(0.1, 5),
+    slope=st.floats(0.4, 2),
     intercept=st.floats(-100, 100),
     kvp=st.floats(80, 140),
     hu=st.integers(-200, 2000),
@@ -137,14 +156,19 @@ def test_labels_are_the_words_without_the_line() -> None:
 HA = Calibration(0.8, 0.0, Material.HA)
 
 
+def in_hu(**lines: Calibration | None) -> CohortScale:
+    """Return the scale of scans in HU with these lines."""
+    return one_material({name: (Unit.HU, line) for name, line in lines.items()})
+
+
 def test_a_cohort_of_one_material_stands() -> None:
-    scale = one_material({"a": HA, "b": HA})
+    scale = in_hu(a=HA, b=HA)
     assert (scale.material, scale.has_density) == (Material.HA, True)
     assert scale.in_words == "HU (calibrated to mg/cm3 HA)"
 
 
 def test_an_uncalibrated_cohort_says_so() -> None:
-    scale = one_material({"a": None, "b": None})
+    scale = in_hu(a=None, b=None)
     assert (scale.material, scale.has_density) == (None, False)
     assert scale.in_words == "HU (uncalibrated)"
     assert one_material({}).in_words == "HU (uncalibrated)"
@@ -152,20 +176,41 @@ def test_an_uncalibrated_cohort_says_so() -> None:
 
 def test_mixed_materials_are_refused_with_the_way_out() -> None:
     with pytest.raises(InputError, match="a is calibrated to HA and c to K2HPO4") as caught:
-        one_material({"a": HA, "b": None, "c": LINE})
+        in_hu(a=HA, b=None, c=LINE)
     assert "--convert-material HA" in str(caught.value)
-    assert one_material({"a": HA, "c": LINE.converted_to(Material.HA)}).has_density
+    assert in_hu(a=HA, c=LINE.converted_to(Material.HA)).has_density
 
 
 def test_scans_without_a_line_leave_the_cohort_without_densities() -> None:
-    scale = one_material({"a": HA, "b": None, "c": None})
+    scale = in_hu(a=HA, b=None, c=None)
     assert not scale.has_density
     assert "only 1 of 3 scans, so no density in mg/cm3 holds" in scale.in_words
 
 
 def test_approximate_lines_are_counted() -> None:
     rough = replace(HA, is_approximate=True)
-    assert one_material({"a": HA, "b": rough}).in_words == (
-        "HU (calibrated to mg/cm3 HA; 1 of 2 approximately)"
-    )
-    assert one_material({"b": rough}).in_words == "HU (approximately calibrated to mg/cm3 HA)"
+    assert in_hu(a=HA, b=rough).in_words == "HU (calibrated to mg/cm3 HA; 1 of 2 approximately)"
+    assert in_hu(b=rough).in_words == "HU (approximately calibrated to mg/cm3 HA)"
+
+
+@pytest.mark.parametrize("material", Material)
+def test_voxels_that_are_a_density_count_as_calibrated(material: Material) -> None:
+    unit = Unit.of_density(material)
+    scale = one_material({"a": (unit, None), "b": (unit, None)})
+    assert (scale.material, scale.has_density, scale.in_words) == (material, True, str(unit))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((Unit.HU, None), (Unit.MG_CM3_HA, None)),
+        ((Unit.HU, HA), (Unit.MG_CM3_HA, None)),
+        ((Unit.MG_CM3_HA, None), (Unit.MG_CM3_K2HPO4, None)),
+    ],
+)
+def test_voxels_of_two_units_are_refused_with_the_way_out(
+    one: tuple[Unit, Calibration | None], other: tuple[Unit, Calibration | None]
+) -> None:
+    with pytest.raises(InputError, match=f"of a are in {one[0]}, those of c in {other[0]}") as told:
+        one_material({"a": one, "b": one, "c": other, "d": other})
+    assert "make two cohorts" in str(told.value)

@@ -68,3 +68,9 @@ def test_a_density_unit_is_calibrated_and_hu_alone_is_not() -> None:
     zeros = np.zeros((2, 3, 4))
     assert Volume(zeros, GRID, Unit.MG_CM3_HA).is_calibrated
     assert not Volume(zeros, GRID).is_calibrated
+
+
+@pytest.mark.parametrize("unit", [Unit.MG_CM3_HA, Unit.MG_CM3_K2HPO4])
+def test_a_line_from_hu_beside_voxels_that_are_a_density_is_refused(unit: Unit) -> None:
+    with pytest.raises(InputError, match=f"in {unit} already.*leave the calibration out"):
+        Volume(np.zeros((2, 3, 4)), GRID, unit, Calibration(0.8, -5.0, Material.HA))

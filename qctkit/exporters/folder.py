@@ -69,7 +69,7 @@ def export_folder(
 
     Raises:
         OutputExistsError: a file that would be written is there already.
-        InputError: two sample ids lead to the same file name.
+        InputError: two sample ids lead to the same file name, but for upper and lower case.
     """
     _check_names(cohort, folder, images, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +84,15 @@ def _check_names(cohort: Cohort, folder: Path, images: ImageFormat, *, overwrite
         *(name for one in cohort.sample_ids for name in _names(one, images.ending)),
         *tables,
     ]
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    # Windows and macOS take names that differ only in case for one file.
+    count = Counter(name.casefold() for name in names)
+    twice = [name for name in names if count[name.casefold()] > 1]
     if twice:
-        raise InputError(f"two samples would be written to {twice[0]}; rename one of them")
+        same = sorted({name for name in twice if name.casefold() == twice[0].casefold()})
+        raise InputError(
+            f"two samples would be written to {' and '.join(same)}, one file where case does not "
+            "count (Windows, macOS); rename one of them"
+        )
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder}: this is a file; give a folder to export to")
     if overwrite:

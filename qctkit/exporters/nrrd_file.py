@@ -7,17 +7,16 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from qctkit.geometry import Geometry
+from qctkit.units import NRRD_UNIT_KEY
 from qctkit.volume import Mask, Volume
 
-UNIT_KEY = "qctkit unit"
-"""Key of the header under which the unit of the voxels stands."""
 COMPRESSION_LEVEL = 6
 
 
 def write_volume(path: Path, volume: Volume) -> Path:
     """Write the voxels exactly, int16 or float32, with their unit, and return the path."""
     image = _image(volume.voxels, volume.geometry)
-    image.SetMetaData(UNIT_KEY, str(volume.unit))
+    image.SetMetaData(NRRD_UNIT_KEY, str(volume.unit))
     return _write(path, image)
 
 

@@ -19,12 +19,10 @@ from qctkit.phantoms.tissues import (
     from_scan,
     from_tissues,
 )
-from qctkit.units import Material
+from qctkit.units import TUBE_VOLTAGES_KVP, Material
 from qctkit.volume import Volume
 
 LINE_COLUMNS = ("calibration_slope", "calibration_intercept", "calibration_material")
-TUBE_VOLTAGES_KVP = (40.0, 200.0)
-"""Outside, a tube voltage is a typing error (volts, or milliamperes)."""
 
 
 @dataclass(frozen=True)
@@ -147,22 +145,15 @@ def parse_choice(cells: Mapping[str, str], phantom: str | None = None) -> Calibr
     )
 
 
-def parse_line(text: str) -> Calibration:
-    """Return the line that a text such as ``0.8003 8.12 K2HPO4`` states.
+def parse_line(slope: str, intercept: str, material: str) -> Calibration:
+    """Return the line that three texts state, such as ``0.8003``, ``8.12`` and ``K2HPO4``.
 
     Raises:
-        InputError: the text is not slope, intercept and material, or a value is impossible.
+        InputError: a number or the material cannot be read, or a value is impossible.
     """
-    words = text.split()
-    if len(words) != 3:
-        raise InputError(
-            f"a calibration line is slope, intercept and material, such as 0.8003 8.12 K2HPO4; "
-            f"got {text!r}"
-        )
-    slope, intercept = (
-        _number(word, what) for word, what in zip(words, ("slope", "intercept"), strict=False)
+    return Calibration(
+        _number(slope, "slope"), _number(intercept, "intercept"), parse_material(material)
     )
-    return Calibration(slope, intercept, parse_material(words[2]))
 
 
 def parse_material(text: str) -> Material:
@@ -242,7 +233,8 @@ def _stated_line(given: Mapping[str, str]) -> Calibration | None:
             f"{' and '.join(stated)} given without {' and '.join(missing)}; a line needs slope, "
             "intercept and material"
         )
-    return parse_line(" ".join(given[name] for name in LINE_COLUMNS))
+    slope, intercept, material = (given[name] for name in LINE_COLUMNS)
+    return parse_line(slope, intercept, material)
 
 
 def _parts(text: str, what: str, example: str) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qctkit.calibration import Calibration
+from qctkit.calibration import SLOPES_MG_CM3_PER_HU, Calibration
 from qctkit.errors import InputError
 from qctkit.phantoms.fit import Fit, fit_line
 from qctkit.phantoms.table import Phantom
@@ -68,8 +68,9 @@ def from_rods(
     else:
         fit = fit_line(mean_hu, [rod.density_mg_cm3 for rod in phantom.rods])
         slope, intercept, residual = fit.slope, fit.intercept, fit.residual
-    if fit.r < LEAST_R or not slope > 0:
-        raise InputError(_bad_fit(phantom, mean_hu, fit))
+    low, high = SLOPES_MG_CM3_PER_HU
+    if fit.r < LEAST_R or not low <= slope <= high:
+        raise InputError(_bad_fit(phantom, mean_hu, fit, slope))
     judged = len(phantom.rods) > 2
     return Calibration(
         slope_mg_cm3_per_hu=slope,
@@ -166,19 +167,21 @@ def _mindways(phantom: Phantom, mean_hu: Sequence[float]) -> tuple[Fit, float, f
     sigma = fit.slope + MINDWAYS_SIGMA_OFFSET
     beta = fit.intercept + MINDWAYS_BETA_OFFSET_HU
     if not sigma > 0:
-        raise InputError(_bad_fit(phantom, mean_hu, fit))
+        raise InputError(_bad_fit(phantom, mean_hu, fit, 1 / sigma if sigma else math.inf))
     return fit, 1 / sigma, -beta / sigma, fit.residual / fit.slope
 
 
-def _bad_fit(phantom: Phantom, mean_hu: Sequence[float], fit: Fit) -> str:
+def _bad_fit(phantom: Phantom, mean_hu: Sequence[float], fit: Fit, slope: float) -> str:
+    low, high = SLOPES_MG_CM3_PER_HU
     pairs = ", ".join(
         f"{rod.name} ({rod.density_mg_cm3:g} mg/cm3) {hu:g} HU"
         for rod, hu in zip(phantom.rods, mean_hu, strict=True)
     )
     return (
-        f"no line fits the rods of {phantom.title}: correlation {fit.r:.3f} where at least "
-        f"{LEAST_R} is wanted. What was fitted: {pairs}. The rods may be in another order; give "
-        f"them in this one, or with their names ({phantom.rods[0].name}=...;"
+        f"no line fits the rods of {phantom.title}: correlation {fit.r:.3f} and slope {slope:.3g} "
+        f"mg/cm3 per HU, where at least {LEAST_R} and {low:g} to {high:g} are wanted. What was "
+        f"fitted: {pairs}. The rods may be in another order, or their means not in HU; give them "
+        f"in this order, or with their names ({phantom.rods[0].name}=...;"
         f"{phantom.rods[1].name}=...)"
     )
 

@@ -39,7 +39,7 @@ class TissueReference:
     """Equivalent mineral densities of three tissues, mg/cm3, as a phantom showed them.
 
     Attributes:
-        name: what ``--internal-calibration`` selects.
+        name: short, for comparisons; commands calibrate by ``DEFAULT_REFERENCE``.
         material: of the phantom that the densities were taken with.
         air_mg_cm3, fat_mg_cm3, muscle_mg_cm3: densities.
         source: where they come from, and what of it could not be verified.
@@ -99,19 +99,6 @@ class Tissues:
                     f"{tissue} at {value:g} HU cannot be {tissue}, which lies between {low:g} and "
                     f"{high:g} HU; the order is air, fat, muscle"
                 )
-
-
-def find_reference(name: str) -> TissueReference:
-    """Return reference densities by their name.
-
-    Raises:
-        InputError: there are none of that name.
-    """
-    for reference in REFERENCES:
-        if reference.name == name.strip().lower():
-            return reference
-    known = ", ".join(reference.name for reference in REFERENCES)
-    raise InputError(f"there are no reference densities {name!r}; known are {known}")
 
 
 def from_tissues(

@@ -81,12 +81,12 @@ def cohort_scale(taken: Sequence[Taken]) -> str:
     Raises:
         InputError: scans are in different units, or calibrated to different materials.
     """
-    lines = {
-        sample_id: line
+    scales = {
+        sample_id: scale
         for one in taken
-        for sample_id, (_, line) in zip(one.sample_ids, one.scales, strict=True)
+        for sample_id, scale in zip(one.sample_ids, one.scales, strict=True)
     }
-    return one_material(lines).in_words
+    return one_material(scales).in_words
 
 
 def _check_refusals(taken: Sequence[Taken], *, skip_refused: bool) -> None:

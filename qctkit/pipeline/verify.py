@@ -149,6 +149,7 @@ class _Work:
             self.problems(STRUCTURE).append(f"{sample_id} cannot be read: {error}")
             return
         self.looked_at += 1
+        self.problems(STRUCTURE).extend(_scale_problems(sample, stored))
         self._look_at_row(sample, stored, stated)
         if sample.synthesis is not None:
             self._look_at_made(sample, sample.synthesis)
@@ -247,6 +248,12 @@ def _geometry_problems(sample_id: str, stored: Encoded) -> Iterator[str]:
     stated = np.asarray(stored.attributes["spacing_mm"])
     if not np.allclose(stated, geometry.spacing_mm, rtol=0, atol=SPACING_TOLERANCE_MM):
         yield f"{sample_id}: spacing_mm is not the spacing of the affine"
+
+
+def _scale_problems(sample: Sample, stored: Encoded) -> Iterator[str]:
+    words = sample.volume.scale_in_words
+    if stored.attributes["scale"] != words:
+        yield f"{sample.sample_id}: scale is not what its unit and calibration say, {words}"
 
 
 def _source_problems(sample: Sample, made: Synthesis, source: Sample) -> Iterator[str]:

@@ -16,13 +16,12 @@ from qctkit.errors import InputError
 from qctkit.geometry import FloatArray, Geometry
 from qctkit.readers.image_file import ImageFile, scan_of, stated_unit
 from qctkit.readers.nrrd_header import check_nrrd, damaged, nrrd_segments, read_nrrd_header
+from qctkit.units import NRRD_UNIT_KEY
 
 if TYPE_CHECKING:
     from SimpleITK import Image
 
 SUFFIXES = (".nrrd", ".nhdr")
-UNIT_KEY = "qctkit unit"
-"""NRRD key under which qctkit's own exporter states the unit."""
 
 
 class NrrdReader:
@@ -60,7 +59,7 @@ def read_nrrd_image(path: Path) -> ImageFile:
     check_nrrd(header)
     segments = nrrd_segments(header)
     image = _read(path)
-    unit = stated_unit(header.keys.get(UNIT_KEY, ""))
+    unit = stated_unit(header.keys.get(NRRD_UNIT_KEY, ""))
     return ImageFile(_layers(image), _geometry(image), unit, segments)
 
 

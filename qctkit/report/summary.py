@@ -7,11 +7,12 @@ from pathlib import Path
 
 import jinja2
 
-from qctkit.calibration import one_material
+from qctkit.calibration import CohortScale, one_material
 from qctkit.cohort import Record
 from qctkit.progress import Progress
 from qctkit.report.pictures import as_png, comparison, mask_overview
 from qctkit.store.reader import CohortFile
+from qctkit.units import Unit
 
 SHOWN_SAMPLES = 4
 SHOWN_MASKS = 6
@@ -45,7 +46,7 @@ def write_summary(made: CohortFile, real: CohortFile, path: Path, progress: Prog
         reasons=_reasons(made.refused),
         overview=overview,
         pictures=pictures,
-        scale=one_material({one: real.calibration(one) for one in real.sample_ids}),
+        scale=_scale(real),
         lines=Counter(real.summary(one)["scale"] for one in real.sample_ids).most_common(),
         subjects=len({real.subject(one).subject_id for one in real.sample_ids}),
     )
@@ -53,6 +54,16 @@ def write_summary(made: CohortFile, real: CohortFile, path: Path, progress: Prog
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
     return path
+
+
+def _scale(real: CohortFile) -> CohortScale:
+    units = [Unit(unit) for unit in real.table["unit"]]
+    return one_material(
+        {
+            one: (unit, real.calibration(one))
+            for one, unit in zip(real.sample_ids, units, strict=True)
+        }
+    )
 
 
 def _reasons(refused: Sequence[Record]) -> list[tuple[str, int]]:

@@ -20,6 +20,10 @@ from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface, find_surface
 from qctkit.volume import Mask, Volume
 
 SEARCH_MM = 2.0
+LARGEST_SCAN_MM = 1500.0
+"""A scan longer than this along an axis is not searched: more likely its spacing is wrong, and time
+and memory grow with the volume."""
+
 BODY_HU = -300.0
 FINE_MM = 1.0
 MARGIN_MM = 12.0
@@ -94,8 +98,10 @@ def segment_femora(volume: Volume) -> Segmentation:
     mask; the acetabulum is not. Femora with an implant are left out, with the reason.
 
     Raises:
-        SegmentationError: no femur is found, or only femora that are left out.
+        SegmentationError: no femur is found, or only femora that are left out; or the scan is too
+            thin or too large to look for one.
     """
+    _check_extent(volume.geometry)
     grid, coarse = _search_grid(volume)
     metal = find_metal(volume)
     heads = find_heads(coarse, SEARCH_MM)
@@ -120,6 +126,24 @@ def segment_femora(volume: Volume) -> Segmentation:
         raise SegmentationError(_nothing_usable(left_out, len(heads), bool(metal.any())))
     femora.sort(key=lambda femur: femur.mask.side is Side.RIGHT)
     return Segmentation(tuple(femora), tuple(left_out))
+
+
+def _check_extent(geometry: Geometry) -> None:
+    """Refuse scans in which there is nothing to search, or in which the search would never end."""
+    shape = isotropic_grid(geometry, SEARCH_MM).shape
+    spacing = " x ".join(f"{one:g}" for one in geometry.spacing_mm)
+    what = f"the scan has {' x '.join(map(str, geometry.shape))} voxels of {spacing} mm"
+    if min(shape) < 2:
+        raise SegmentationError(
+            f"{what}, less than {SEARCH_MM:g} mm along one axis: too thin to look for a femur in; "
+            f"{WAY_OUT}"
+        )
+    if (longest_mm := max(shape) * SEARCH_MM) > LARGEST_SCAN_MM:
+        raise SegmentationError(
+            f"{what}, {longest_mm:g} mm along one axis, and up to {LARGEST_SCAN_MM:g} mm are "
+            "searched for a femur; if the spacing is wrong, mend it, else crop the scan to the "
+            "hips, or give a mask of the femur in the `mask` column of the table of subjects"
+        )
 
 
 def _femur(mask: FemurMask, located: "Located", volume: Volume) -> SegmentedFemur:

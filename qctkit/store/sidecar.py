@@ -22,6 +22,8 @@ SIDECAR_FORMAT = "qctkit-exported-sample"
 SIDECAR_VERSION = 1
 EDITED = "edited_after_export"
 """Name in the provenance under which images that were edited after an export are listed."""
+MASK_DOUBTS = "mask_doubts"
+"""Name in the provenance under which stands what the segmentation doubts about its own mask."""
 
 _TEXTS = (schema.PROVENANCE, schema.TRUTH, schema.SYNTHESIS)
 
@@ -43,7 +45,8 @@ class Sidecar:
     def with_images(self, images: Mapping[str, Array]) -> Encoded:
         """Return the sample with its images; an image that differs from what was exported wins.
 
-        Such an image is listed in the provenance, and an edited mask is one given by the user.
+        Such an image is listed in the provenance. An edited mask is one given by the user, and what
+        was doubtful about the one before it is no longer said.
 
         Args:
             images: ``volume``, ``mask`` and, of a made sample, ``region``, ``(D, H, W)``.
@@ -54,6 +57,8 @@ class Sidecar:
             attributes["mask_origin"] = str(MaskOrigin.GIVEN)
         if edited:
             provenance = json.loads(texts[schema.PROVENANCE])
+            if schema.MASK in edited:
+                provenance.pop(MASK_DOUBTS, None)
             provenance[EDITED] = sorted({*edited, *provenance.get(EDITED, ())})
             texts[schema.PROVENANCE] = to_json(provenance)
         return Encoded(attributes, images, self.parameters, texts)

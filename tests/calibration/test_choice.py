@@ -33,22 +33,27 @@ def refusal(cells: dict[str, str], phantom: str | None = None) -> str:
 
 
 def test_a_line_is_read_as_it_is_written() -> None:
-    assert parse_line("0.8003 8.12 K2HPO4") == Calibration(0.8003, 8.12, Material.K2HPO4)
+    assert parse_line("0.8003", "8.12", "K2HPO4") == Calibration(0.8003, 8.12, Material.K2HPO4)
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("texts", "complaint"),
     [
-        ("0.8003 8.12", "slope, intercept and material"),
-        ("0,8003 8.12 HA", "slope: '0,8003' is not a number"),
-        ("0.8 nan HA", "intercept: 'nan'"),
-        ("0.8 8 K2PO4", "did you mean K2HPO4"),
-        ("-0.8 8 HA", "must be positive"),
+        (("0,8003", "8.12", "HA"), "slope: '0,8003' is not a number"),
+        (("0.8", "nan", "HA"), "intercept: 'nan'"),
+        (("0.8", "8", "K2PO4"), "did you mean K2HPO4"),
+        (("-0.8", "8", "HA"), "slope of -0.8 mg/cm3 per HU is impossible"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_refused(text: str, complaint: str) -> None:
+def test_a_line_that_cannot_be_read_is_refused(texts: tuple[str, str, str], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
-        parse_line(text)
+        parse_line(*texts)
+
+
+@pytest.mark.parametrize("name", ["K2HPO4", "k2hpo4", "dipotassium phosphate"])
+def test_every_name_of_a_material_may_stand_in_a_cell(name: str) -> None:
+    line = parse_choice({**LINE, "calibration_material": name}).calibration()
+    assert line == Calibration(0.8, -5.0, Material.K2HPO4)
 
 
 @pytest.mark.parametrize("text", ["HA", "ha", " Hydroxyapatite "])

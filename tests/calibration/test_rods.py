@@ -73,7 +73,9 @@ def test_every_phantom_recovers_a_known_line(phantom: Phantom) -> None:
         assert found.r == pytest.approx(1.0)
 
 
-@given(phantom=st.sampled_from(PHANTOMS), slope=st.floats(0.3, 3.0), intercept=st.floats(-200, 200))
+@given(
+    phantom=st.sampled_from(PHANTOMS), slope=st.floats(0.31, 1.99), intercept=st.floats(-200, 200)
+)
 def test_rods_invert_any_line(phantom: Phantom, slope: float, intercept: float) -> None:
     found = from_rods(phantom, rods_hu(phantom, slope, intercept))
     assert found.slope_mg_cm3_per_hu == pytest.approx(slope, rel=1e-6)
@@ -90,6 +92,13 @@ def test_a_shift_of_all_hu_moves_the_intercept_alone(
     assert other.slope_mg_cm3_per_hu == pytest.approx(one.slope_mg_cm3_per_hu)
     moved = one.intercept_mg_cm3 - shift * one.slope_mg_cm3_per_hu
     assert other.intercept_mg_cm3 == pytest.approx(moved, abs=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.1, 3.0])
+def test_rods_of_a_slope_that_no_scanner_has_are_refused(slope: float) -> None:
+    for phantom in PHANTOMS:
+        with pytest.raises(InputError, match=f"slope {slope:g} mg/cm3 per HU.* What was fitted"):
+            from_rods(phantom, rods_hu(phantom, slope, -5.0))
 
 
 def test_two_rods_leave_no_residual_to_report() -> None:

@@ -54,7 +54,8 @@ def oblique(shape: tuple[int, int, int], unit: Unit) -> Sample:
         True,
         0.86,
     )
-    volume = Volume(voxels, Geometry(shape, affine), unit, line)
+    stated = None if unit.is_calibrated else line
+    volume = Volume(voxels, Geometry(shape, affine), unit, stated)
     mask = FemurMask(voxels > 5, Side.RIGHT, MaskOrigin.SEGMENTED)
     origins = {"sex": Origin.HEADER, "age_years": Origin.TABLE}
     subject = Subject("S-1", Sex.M, 70.1, None, origins)
@@ -168,6 +169,21 @@ def test_an_edited_mask_is_taken_and_is_the_users(folder: Path, make_made: Make)
     assert found.femur.origin is MaskOrigin.GIVEN
     assert found.provenance["edited_after_export"] == ["mask"]
     np.testing.assert_array_equal(found.volume.voxels, make_made("A-1").volume.voxels)
+
+
+@pytest.mark.parametrize(("image", "kept"), [("A_mask", False), ("A", True)])
+def test_doubts_about_a_mask_go_when_it_is_edited(
+    tmp_path: Path, exporter: Exporter, make: Make, image: str, kept: bool
+) -> None:
+    def set_corner(voxels: np.ndarray) -> None:
+        voxels[0, 0, 0] = 1
+
+    doubted = replace(make("A"), provenance={"mask_doubts": ["the head is cut"], "slices": 40})
+    exporter.export(MemoryCohort((doubted,)), tmp_path / "out", overwrite=False)
+    edit(image_of(tmp_path / "out", image), set_corner)
+    provenance = ExportedCohort(tmp_path / "out").load("A").provenance
+    assert ("mask_doubts" in provenance) is kept
+    assert provenance["slices"] == 40
 
 
 def test_edited_voxels_are_taken(folder: Path) -> None:

@@ -128,3 +128,21 @@ def test_a_file_in_place_of_the_folder_is_refused(sample: Make, tmp_path: Path):
 def test_ids_that_lead_to_one_file_are_refused(sample: Make, tmp_path: Path):
     with pytest.raises(InputError, match=r"two samples would be written to A_mask\.nii\.gz"):
         export(tmp_path, sample("A"), sample("A_mask"))
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (("A", "a"), r"A\.nii\.gz and a\.nii\.gz"),
+        (("A", "a_mask"), r"A_mask\.nii\.gz and a_mask\.nii\.gz"),
+        (("A", "Cohort"), r"Cohort\.json and cohort\.json"),
+    ],
+)
+def test_ids_that_differ_in_case_only_are_refused(
+    tmp_path: Path, make: Callable[..., Sample], ids: tuple[str, str], names: str
+) -> None:
+    with pytest.raises(InputError, match=f"written to {names}, one file where case"):
+        NiftiExporter().export(
+            MemoryCohort(tuple(map(make, ids))), tmp_path / "out", overwrite=False
+        )
+    assert not (tmp_path / "out").exists()

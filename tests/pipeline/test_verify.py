@@ -180,6 +180,14 @@ def test_a_spacing_that_is_not_the_affine_s_is_found(real: Path) -> None:
     assert found["table"] == ["A: the table says otherwise in sha256"]
 
 
+def test_a_scale_that_the_unit_and_calibration_do_not_say_is_found(real: Path) -> None:
+    rewrite(real, "A", scale="mg/cm3 HA")
+    found = problems(look(real))
+    assert found["structure"] == [
+        "A: scale is not what its unit and calibration say, HU (uncalibrated)"
+    ]
+
+
 def test_a_sheared_affine_is_found(real: Path) -> None:
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     affine[0, 1] = 1.0

@@ -52,6 +52,37 @@ def test_muscle_alone_is_refused_with_a_way_out() -> None:
         segment_femora(Volume(noise.astype(np.int16), geometry))
 
 
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm"),
+    [
+        ((1, 40, 40), (3.0, 3.0, 3.0)),
+        ((40, 40, 1), (3.0, 3.0, 3.0)),
+        ((2, 40, 40), (1.5, 3.0, 3.0)),
+    ],
+)
+def test_a_scan_too_thin_to_search_is_refused_with_its_figures(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]
+) -> None:
+    geometry = Geometry.from_spacing(shape, spacing_mm)
+    with pytest.raises(SegmentationError, match=r"40 .*voxels of .* too thin.*`mask` column"):
+        segment_femora(Volume(np.full(shape, 50, dtype=np.int16), geometry))
+
+
+@pytest.mark.parametrize("spacing_mm", [(50.0, 3.0, 3.0), (3.0, 3.0, 40.0), (1e6, 1e6, 1e6)])
+def test_a_scan_too_large_to_search_is_refused_with_its_figures(
+    spacing_mm: tuple[float, float, float],
+) -> None:
+    geometry = Geometry.from_spacing((40, 40, 40), spacing_mm)
+    with pytest.raises(SegmentationError, match=r"40 x 40 x 40 voxels of .* up to 1500 mm.*crop"):
+        segment_femora(Volume(np.full((40, 40, 40), 50, dtype=np.int16), geometry))
+
+
+def test_a_scan_just_thick_enough_is_searched() -> None:
+    geometry = Geometry.from_spacing((2, 40, 40), (2.0, 3.0, 3.0))
+    with pytest.raises(SegmentationError, match="no proximal femur found"):
+        segment_femora(Volume(np.full((2, 40, 40), 50, dtype=np.int16), geometry))
+
+
 def test_air_alone_is_refused() -> None:
     geometry = Geometry.from_spacing((20, 20, 20), (3.0, 3.0, 3.0))
     with pytest.raises(SegmentationError, match="no proximal femur found"):

@@ -91,7 +91,7 @@ def test_float_voxels_an_oblique_affine_and_a_calibration_come_back(
         sample.volume.voxels + np.float32(0.25),
         Geometry(sample.volume.voxels.shape, affine),
         unit,
-        Calibration(0.8125, -4.1, Material.K2HPO4, "phantom rods"),
+        None if unit.is_calibrated else Calibration(0.8125, -4.1, Material.K2HPO4, "phantom rods"),
     )
     sample = replace(sample, volume=volume)
     found = _through(tmp_path / "c.h5", sample).load("A")
