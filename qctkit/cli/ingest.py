@@ -38,7 +38,7 @@ from qctkit.cli.shown import shown_progress
 )
 @click.option(
     "--calibration",
-    type=(float, float, click.Choice(["K2HPO4", "HA"])),
+    type=(str, str, str),
     metavar="SLOPE INTERCEPT MATERIAL",
     help="Line from HU to mg/cm3 for all scans that the table does not calibrate, e.g. 0.8003 8.12 "
     "K2HPO4.",
@@ -77,7 +77,7 @@ def command(
     output: Path,
     side: str | None,
     mirror_to: str | None,
-    calibration: tuple[float, float, str] | None,
+    calibration: tuple[str, str, str] | None,
     phantom: str | None,
     internal_calibration: bool,
     convert_material: str | None,
@@ -103,9 +103,8 @@ def command(
         qctkit ingest delivery/ --key-file ~/qct.key -o real.h5
         qctkit ingest pelvis.zip --side both --mirror-to left -o hips.h5
     """
-    from qctkit.calibration import Calibration
     from qctkit.cohort import Side
-    from qctkit.phantoms.choice import CalibrationChoice
+    from qctkit.phantoms.choice import CalibrationChoice, parse_line
     from qctkit.phantoms.tissues import DEFAULT_REFERENCE
     from qctkit.pipeline.ingest import IngestOptions, ingest
     from qctkit.pipeline.ingest_scan import ScanOptions, SideChoice
@@ -116,9 +115,7 @@ def command(
     from qctkit.units import Material
 
     refuse_existing_output(output, overwrite=overwrite, resume=resume)
-    line = None
-    if calibration is not None:
-        line = Calibration(calibration[0], calibration[1], Material(calibration[2]))
+    line = parse_line(*calibration) if calibration else None
     reference = DEFAULT_REFERENCE if internal_calibration else None
     scans = ScanOptions(
         side=SideChoice(side) if side else None,

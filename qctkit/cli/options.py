@@ -30,7 +30,7 @@ workers_option = click.option(
 )
 convert_material_option = click.option(
     "--convert-material",
-    type=click.Choice(["HA", "K2HPO4"]),
+    type=click.Choice(["HA", "K2HPO4"], case_sensitive=False),
     help="Reference material to convert calibrations to, by the factor of Goodsitt 1992 for the "
     "tube voltage.",
 )

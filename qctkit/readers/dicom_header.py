@@ -38,6 +38,7 @@ from qctkit.readers.dicom_attributes import (
 from qctkit.readers.dicom_files import DicomFile
 from qctkit.readers.quiet import quiet
 from qctkit.subject import Sex
+from qctkit.units import TUBE_VOLTAGES_KVP
 
 READ_TAGS: list[str] = [
     "SOPClassUID",
@@ -92,8 +93,6 @@ DAMAGED = (
 """What pydicom and the decoders raise on damaged files."""
 SECONDARY_CAPTURE_PREFIX = "1.2.840.10008.5.1.4.1.1.7"
 REPORT_PREFIX = "1.2.840.10008.5.1.4.1.1.88."
-TUBE_VOLTAGES_KVP = (40.0, 200.0)
-"""No diagnostic CT works outside; 0 and nonsense are missing."""
 OTHER_SCALES = ("OD", "MGML", "Z_EFF", "ED", "EDW", "PCT")
 """Defined terms of RescaleType (DICOM PS3.3, C.11.1.1.2) for values that are not HU."""
 

@@ -78,9 +78,13 @@ class CohortWriter:
         self._noted: dict[int, _Noted] = {}
         self._parts.mkdir(parents=True, exist_ok=True)
         self._lock: IO[bytes] | None = _locked(self._parts / LOCK)
-        if not resume:
-            self._forget_parts()
-        self._begin_or_resume()
+        try:
+            if not resume:
+                self._forget_parts()
+            self._begin_or_resume()
+        except BaseException:
+            self._unlock()
+            raise
 
     def __getstate__(self) -> dict[str, object]:
         """Return what goes to a worker: everything but the lock, which stays with this process."""
@@ -102,12 +106,15 @@ class CohortWriter:
             elif not self._keep_parts:
                 self.discard()
         finally:
-            if self._lock is not None:
-                self._lock.close()
+            self._unlock()
 
     def discard(self) -> None:
         """Remove the parts."""
         shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def _forget_parts(self) -> None:
         for file in self._parts.iterdir():
