@@ -172,6 +172,8 @@ class Schedule:
         patience: stop after so many epochs without a lower loss on ``watched_share``, and go back
             to the best; 0 trains to the end, which few subjects need: each one watched is missed.
         watched_share: share of the inputs that are watched and not learned from.
+        robust_hu: HU by which every voxel is moved against the network before it learns from an
+            input; 0 moves none.
     """
 
     epochs: int = 40
@@ -180,6 +182,7 @@ class Schedule:
     weight_decay: float = 2e-2
     patience: int = 0
     watched_share: float = 0.15
+    robust_hu: float = 0.0
 
 
 Curve: TypeAlias = tuple[tuple[float, float], ...]
@@ -199,7 +202,7 @@ def train(
 
     Args:
         module: called on jittered inputs.
-        inputs: ``(N, C, D, H, W)``, one per subject or slice.
+        inputs: ``(N, C, D, H, W)``, one per subject or slice; HU in the first channel.
         loss: the scalar to minimise, from the module's outputs and the indices ``(B,)`` of the
             inputs in the batch.
         jitter: a random change of a batch of inputs that keeps what it should learn.
@@ -225,7 +228,10 @@ def train(
         total = 0.0
         for rows in torch.randperm(len(learned), generator=generator).split(schedule.batch):
             chosen = learned[rows]
-            value = loss(module(jitter(inputs[chosen], generator)), chosen)
+            seen = jitter(inputs[chosen], generator)
+            if schedule.robust_hu:
+                seen = against(module, seen, chosen, loss, schedule.robust_hu)
+            value = loss(module(seen), chosen)
             total += len(chosen) * float(value.detach())
             optimiser.zero_grad(set_to_none=True)
             value.backward()
@@ -238,6 +244,22 @@ def train(
             break
     best.restore()
     return tuple(curve)
+
+
+def against(
+    module: nn.Module,
+    inputs: Tensor,
+    rows: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    step_hu: float,
+) -> Tensor:
+    """Return inputs whose HU are moved by ``step_hu`` to where the loss grows fastest.
+
+    The fast gradient sign method (Goodfellow et al. 2015, arXiv 1412.6572).
+    """
+    moved = inputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(module(moved), rows), moved)
+    return torch.cat([inputs[:, :1] + step_hu * slope[:, :1].sign(), inputs[:, 1:]], dim=1)
 
 
 def loss_of(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qctkit.networks import PlainEncoder, ResidualEncoder, Schedule, train
+from qctkit.networks import PlainEncoder, ResidualEncoder, Schedule, against, train
 
 ENCODERS = [ResidualEncoder(2, (4, 8)), PlainEncoder(2, 4)]
 
@@ -49,3 +49,47 @@ def test_one_seed_trains_equal_weights_and_another_does_not() -> None:
     first, again, other = (_trained(seed)[0].weight for seed in (5, 5, 6))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+class _Read(nn.Module):
+    """An encoder with one output, of images in HU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = ResidualEncoder(2, (4, 8))
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        read: Tensor = self.head(self.encoder(image / 300.0))
+        return read
+
+
+def _images() -> Tensor:
+    return 300.0 * torch.randn(6, 2, 12, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+def _off(read: Tensor, chosen: Tensor) -> Tensor:
+    return ((read[:, 0] - chosen) ** 2).mean()
+
+
+def test_moving_the_hu_against_a_network_raises_its_loss_within_the_step() -> None:
+    torch.manual_seed(0)
+    module, images, rows = _Read(), _images(), torch.arange(6)
+    moved = against(module, images, rows, _off, 20.0)
+    assert _off(module(moved), rows) > _off(module(images), rows)
+    assert (moved - images)[:, 0].abs().max() == pytest.approx(20.0, abs=1e-3)
+    assert torch.equal(moved[:, 1:], images[:, 1:])
+    assert not moved.requires_grad
+    assert all(one.grad is None for one in module.parameters())
+
+
+def test_robust_training_lets_less_be_done_against_a_network() -> None:
+    worse = []
+    for robust_hu in (0.0, 30.0):
+        torch.manual_seed(0)
+        module, images, rows = _Read(), _images(), torch.arange(6)
+        schedule = Schedule(epochs=40, batch=6, robust_hu=robust_hu)
+        train(module, images, _off, lambda batch, _: batch, schedule, 0)
+        moved = against(module, images, rows, _off, 30.0)
+        worse.append(float(_off(module(moved), rows).detach()))
+    assert worse[1] < 0.8 * worse[0]

@@ -18,6 +18,7 @@
     learning_rate = 3e-3
     weight_decay = 2e-2
     patience = 0               # epochs without progress before stopping early; 0 is never
+    robust_hu = 0.0            # HU by which voxels are moved against the network in training
 """
 
 import difflib
@@ -185,6 +186,7 @@ _SCHEDULE = {
     "learning_rate": _positive("a number above 0"),
     "weight_decay": _positive("a number of at least 0", -1e-12),
     "patience": _whole(0),
+    "robust_hu": _positive("a number of HU of at least 0", -1e-12),
 }
 _NETWORK = {
     **_SCHEDULE,

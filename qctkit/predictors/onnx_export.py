@@ -2,8 +2,9 @@
 
 import io
 import logging
+import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +41,9 @@ PARITY_BATCHES = (1, 3, 8)
 PARITY_TOLERANCE = 1e-4
 """Largest difference allowed between PyTorch and ONNX Runtime, relative to readings of
 at least 1."""
+
+PARITY_POINTS = 20_000_000
+"""Points of all views in the largest batch of parity, which takes about 3 GB of memory."""
 
 LARGER_BY = 4
 """Points by which the second size of parity exceeds the view along each axis."""
@@ -232,12 +236,18 @@ def _forget_the_exporter(model: onnx.ModelProto) -> None:
 
 def _parities(predictor: TrainedPredictor, path: Path, *, any_size: bool) -> Iterator[Parity]:
     twin = load_described(path, Hardware(threads=1))
-    for batch in PARITY_BATCHES:
+    larger = _larger(predictor.view)
+    for batch in _batches(predictor.view, PARITY_BATCHES):
         yield _parity(predictor, twin.score(trial_images(predictor.view, batch)), predictor.view)
     if any_size:
-        larger = _larger(predictor.view)
-        images = trial_images(larger, PARITY_BATCHES[1])
-        yield _parity(predictor, twin.score(images), larger)
+        batch = _batches(larger, PARITY_BATCHES[:2])[-1]
+        yield _parity(predictor, twin.score(trial_images(larger, batch)), larger)
+
+
+def _batches(view: View, wanted: Sequence[int]) -> list[int]:
+    """Return the batch sizes that memory has room for; the first always."""
+    most = PARITY_POINTS // math.prod(view.shape)
+    return [wanted[0], *(one for one in wanted[1:] if one <= most)]
 
 
 def _parity(predictor: TrainedPredictor, found: np.ndarray, view: View) -> Parity:

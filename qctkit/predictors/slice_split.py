@@ -18,7 +18,7 @@ from qctkit.networks import one_thread
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.metrics import figures_of
 from qctkit.predictors.network import LEAST_FEMUR, NetworkFamily
-from qctkit.predictors.training import SeenCohort, TrainingSettings, teachable
+from qctkit.predictors.training import SeenCohort, TrainingSettings, read_singly, teachable
 
 
 class Split(StrEnum):
@@ -72,7 +72,7 @@ def _figures(
         with one_thread(), torch.no_grad():
             with torch.enable_grad():
                 module = family.fit_slices(data, attributes, settings.seed, shown & ~held_out)
-            read = module.read_slices(data.images).numpy()
+            read = read_singly(module.read_slices, data.images).numpy()
         readings[held_out.numpy()] = read[held_out.numpy()]
         tick(family.name)
     rows = shown.numpy()

@@ -112,6 +112,11 @@ def as_tensor(image: ViewImage) -> Tensor:
     return torch.from_numpy(np.stack([image.hu, image.femur]).astype(np.float32))
 
 
+def read_singly(read: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return readings of images read one by one: slices of 512 x 512 fill memory otherwise."""
+    return torch.cat([read(one) for one in images.split(1)])
+
+
 def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the attributes that the cohort can teach, and why it cannot teach the others."""
     taught, skipped = [], {}
@@ -237,7 +242,8 @@ def _fit(job: _Job) -> Fit:
         readings = np.empty((0, len(job.attributes)))
         if job.held_out:
             with torch.no_grad():
-                readings = module(job.data.images[list(job.held_out)]).double().numpy()
+                read = read_singly(module, job.data.images[list(job.held_out)])
+            readings = read.double().numpy()
         curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []
         return Fit(dict(module.state_dict()), readings, curves)
 

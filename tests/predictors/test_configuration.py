@@ -34,6 +34,7 @@ def test_a_file_chooses_families_and_changes_networks(tmp_path: Path) -> None:
     view_shape = [36, 512, 512]
     view_spacing_mm = 0.5
     epochs = 7
+    robust_hu = 5
     """
     asked = read_configuration(_file(tmp_path, text))
     assert asked.folds == 3
@@ -43,7 +44,7 @@ def test_a_file_chooses_families_and_changes_networks(tmp_path: Path) -> None:
     assert (network.members, network.encoder, network.bone_only) == (2, "slices", False)
     assert network.attributes == ("sex", "age_years")
     assert (network.view.shape, network.view.spacing_mm) == ((36, 512, 512), 0.5)
-    assert network.schedule.epochs == 7
+    assert (network.schedule.epochs, network.schedule.robust_hu) == (7, 5.0)
 
 
 def test_without_a_file_what_is_on_request_is_not_trained() -> None:
@@ -66,6 +67,7 @@ def test_without_a_file_what_is_on_request_is_not_trained() -> None:
         ("[network.sex-network]\nattributes = ['height']", r"attributes is \['height'\]"),
         ("[network.sex-network]\nlearning_rate = 0", "learning_rate is 0"),
         ("[network.sex-network]\nlearning_rate = nan", "learning_rate is nan"),
+        ("[network.sex-network]\nrobust_hu = -5", "robust_hu is -5"),
         ("network = 3", "needs tables"),
         ("folds = ", "cannot be read as TOML"),
     ],
