@@ -52,6 +52,11 @@ class Variation:
         soft_tissue: fat over the trochanter at the same body mass index.
         joint_space: cartilage thickness.
         tilt, flexion, rotation: how the leg lies in the scanner.
+        superior_cortex, inferior_cortex, side_cortex, shaft_cortex: thickness at one site beyond
+            what the whole cortex shares.
+        body_depth: extent from front to back at the same body mass index.
+        muscle_attenuation: fat within muscle fibres; ``muscle_fat``: fat between muscles; both
+            beyond age.
     """
 
     height: float
@@ -70,6 +75,13 @@ class Variation:
     tilt: float
     flexion: float
     rotation: float
+    superior_cortex: float
+    inferior_cortex: float
+    side_cortex: float
+    shaft_cortex: float
+    body_depth: float
+    muscle_attenuation: float
+    muscle_fat: float
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,10 @@ TRABECULAR_LOG_SD = (0.18, 0.29)
 """Young and old; 25 to 35 % of the mean in the elderly (figures, section a [M])."""
 
 THICKNESS_LOG_SD = 0.16
+SITE_LOG_SD = 0.10
 CORTICAL_DENSITY_SD_MG_CM3 = 30.0
-"""[A]: with the above, integral neck density spreads by about 15 % within age and sex."""
+"""[A]: with the above, integral neck density spreads by about 15 % within age and sex. What one
+site has of its own keeps the cortex of one site from telling that of another exactly."""
 
 TRABECULAR_FLOOR_MG_CM3 = 20.0
 THICKNESS_FLOOR_MM = 0.3
@@ -77,17 +79,18 @@ def bone_quality(person: Person) -> BoneQuality:
     trabecular *= _spread(log_sd, z.bone_mass, z.trabecular)
     thickness = weight * _spread(THICKNESS_LOG_SD, z.bone_mass, z.cortical_thickness)
 
-    def thick(pair: tuple[float, float]) -> float:
-        return max(_between(pair, cortical_ageing) * thickness, THICKNESS_FLOOR_MM)
+    def thick(pair: tuple[float, float], own: float) -> float:
+        site = float(np.exp(SITE_LOG_SD * own - SITE_LOG_SD**2 / 2))
+        return max(_between(pair, cortical_ageing) * thickness * site, THICKNESS_FLOOR_MM)
 
     return BoneQuality(
         neck_trabecular_mg_cm3=max(trabecular, TRABECULAR_FLOOR_MG_CM3),
         cortical_mg_cm3=_between(CORTICAL_MG_CM3[sex], cortical_ageing)
         + CORTICAL_DENSITY_SD_MG_CM3 * z.cortical_density,
-        superior_thickness_mm=thick(SUPERIOR_THICKNESS_MM[sex]),
-        inferior_thickness_mm=thick(INFERIOR_THICKNESS_MM[sex]),
-        side_thickness_mm=thick(SIDE_THICKNESS_MM[sex]),
-        shaft_thickness_mm=thick(SHAFT_THICKNESS_MM[sex]),
+        superior_thickness_mm=thick(SUPERIOR_THICKNESS_MM[sex], z.superior_cortex),
+        inferior_thickness_mm=thick(INFERIOR_THICKNESS_MM[sex], z.inferior_cortex),
+        side_thickness_mm=thick(SIDE_THICKNESS_MM[sex], z.side_cortex),
+        shaft_thickness_mm=thick(SHAFT_THICKNESS_MM[sex], z.shaft_cortex),
     )
 
 

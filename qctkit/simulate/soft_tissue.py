@@ -23,6 +23,12 @@ CAPSULE_HU = 62.0
 CAPSULE_MM = 4.0
 """Skin, and cartilage and capsule around the head [A]."""
 
+MUSCLE_HU_PER_YEAR = -0.15
+MUSCLE_SD_HU = 4.0
+REFERENCE_AGE_YEARS = 55.0
+"""Muscle attenuation falls with age and differs between people of one age [A]: fat within the
+fibres, which CT shows as a lower mean."""
+
 MARBLING_HU = 7.0
 """SD of the slow variation within muscle [A]."""
 
@@ -39,7 +45,8 @@ TENDON_MM = 7.0
 
 HALF_DEPTH_MM = 105.0
 HALF_DEPTH_MM_PER_BODY_MASS_INDEX = 3.2
-"""Half of the body's extent from front to back at the hip [A]."""
+HALF_DEPTH_SD_MM = 5.0
+"""Half of the body's extent from front to back at the hip, and its SD at equal index [A]."""
 
 MIDLINE_MM = 88.0
 HEAD_BEFORE_CENTRE_MM = 22.0
@@ -54,7 +61,9 @@ ANTERIOR_FAT = 0.7
 SEPTUM_STEP_MM = 15.0
 SEPTUM_WIDTH = 0.035
 SEPTUM_WIDENING_PER_YEAR = 0.0010
-"""Fat between muscles: sheets where a smooth random field crosses zero, wider with age [A]."""
+SEPTUM_LOG_SD = 0.35
+"""Fat between muscles: sheets where a smooth random field crosses zero, wider with age, and by a
+third wider or thinner between people of one age [A]."""
 
 CAPSULE_EDGE_MM = 4.0
 """Width of the change from capsule to muscle [A]."""
@@ -111,7 +120,9 @@ def body_contour(person: Person, shape: FemurShape) -> BodyContour:
         centre_x_mm=centre_x,
         centre_y_mm=head_y - HEAD_BEFORE_CENTRE_MM,
         half_width_mm=centre_x - trochanter_lateral_mm(shape) + tissue,
-        half_depth_mm=HALF_DEPTH_MM + HALF_DEPTH_MM_PER_BODY_MASS_INDEX * excess,
+        half_depth_mm=HALF_DEPTH_MM
+        + HALF_DEPTH_MM_PER_BODY_MASS_INDEX * excess
+        + HALF_DEPTH_SD_MM * person.variation.body_depth,
         fat_mm=tissue - TENDON_MM,
     )
 
@@ -133,13 +144,24 @@ def _muscle_hu(anatomy: Anatomy, axes: Points) -> Array:
     """Return muscle with sheets of fat, and the joint's capsule around the head."""
     random = anatomy.person.random(Stream.SOFT_TISSUE)
     first, second, marbling = (Field.draw(random, SEPTUM_STEP_MM).on_axes(axes) for _ in range(3))
-    half_width = SEPTUM_WIDTH + SEPTUM_WIDENING_PER_YEAR * max(anatomy.person.age_years - 25.0, 0.0)
-    sheet = np.minimum(np.abs(first), np.abs(second)) / np.float32(half_width)
+    sheet = np.minimum(np.abs(first), np.abs(second)) / np.float32(_septum_width(anatomy.person))
     fat = np.clip(np.float32(1.5) - sheet, 0, 1)
     shape = anatomy.shape
     femur = to_femur(axes, shape)
     head = sphere(femur, shape.head_centre_mm, shape.head_radius_mm + CAPSULE_MM)
     capsule = occupancy(head, CAPSULE_EDGE_MM)
-    muscle = np.float32(MUSCLE_HU) + np.float32(MARBLING_HU) * marbling
+    muscle = np.float32(_mean_muscle_hu(anatomy.person)) + np.float32(MARBLING_HU) * marbling
     muscle += fat * (np.float32(FAT_HU) - muscle)
     return np.asarray(muscle + capsule * (np.float32(CAPSULE_HU) - muscle))
+
+
+def _septum_width(person: Person) -> float:
+    """Return half the width of the sheets of fat, in units of the random field."""
+    mean = SEPTUM_WIDTH + SEPTUM_WIDENING_PER_YEAR * max(person.age_years - 25.0, 0.0)
+    own = SEPTUM_LOG_SD * person.variation.muscle_fat - SEPTUM_LOG_SD**2 / 2
+    return mean * float(np.exp(own))
+
+
+def _mean_muscle_hu(person: Person) -> float:
+    ageing = MUSCLE_HU_PER_YEAR * (person.age_years - REFERENCE_AGE_YEARS)
+    return MUSCLE_HU + ageing + MUSCLE_SD_HU * person.variation.muscle_attenuation
