@@ -20,7 +20,7 @@ from qctkit.contracts import Role
 from qctkit.errors import InputError, PredictorError
 from qctkit.predictors.skill import Skill
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from qctkit.window import Window
 
 FORMAT = "qctkit-onnx 1"
@@ -149,7 +149,7 @@ class Description:
             )
         if not all(SIZES[0] <= size <= SIZES[1] for size in self.view.shape):
             raise InputError(f"the view's shape {self.view.shape} is not within {SIZES}")
-        if not SPACINGS_MM[0] <= self.view.spacing_mm <= SPACINGS_MM[1]:
+        if not all(SPACINGS_MM[0] <= one <= SPACINGS_MM[1] for one in self.view.spacing_mm):
             raise InputError(
                 f"the view's spacing_mm {self.view.spacing_mm} is not within {SPACINGS_MM}"
             )
@@ -241,6 +241,6 @@ def view_record(view: View) -> Record:
 
 
 def view_of(record: Any) -> View:
-    """Return the view that ``view_record`` gave."""
+    """Return the view that ``view_record`` gave; a single spacing holds along all axes."""
     d, h, w = record["shape"]
-    return View((d, h, w), record["spacing_mm"], Window(**record["window"]))
+    return View((d, h, w), spacing_of(record["spacing_mm"]), Window(**record["window"]))

@@ -13,7 +13,7 @@ from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
-from qctkit.geometry import Shape
+from qctkit.geometry import Shape, Triple
 from qctkit.networks import one_thread
 from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
@@ -103,7 +103,7 @@ def views_of(families: Sequence[PredictorFamily], window: Window) -> tuple[View,
     return tuple(dict.fromkeys(replace(family.view, window=window) for family in families))
 
 
-def _grid(view: View) -> tuple[Shape, float]:
+def _grid(view: View) -> tuple[Shape, Triple]:
     return view.shape, view.spacing_mm
 
 

@@ -27,10 +27,10 @@ from qctkit.predictors.training import (
     train_predictors,
 )
 from qctkit.subject import Sex, Subject
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 
 QUICK = Schedule(epochs=2)
-SMALL = View((20, 16, 16), 6.0)
+SMALL = View((20, 16, 16), spacing_of(6.0))
 FAMILIES: dict[str, PredictorFamily] = {
     one.name: one
     for one in (
