@@ -8,6 +8,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from qctkit.contracts import Images
+
 ENCODER_NAMES = ("residual", "plain", "spread", "slices")
 
 
@@ -191,7 +193,7 @@ Curve: TypeAlias = tuple[tuple[float, float], ...]
 
 def train(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     loss: Callable[[Tensor, Tensor], Tensor],
     jitter: Callable[[Tensor, torch.Generator], Tensor],
     schedule: Schedule,
@@ -202,7 +204,8 @@ def train(
 
     Args:
         module: called on jittered inputs.
-        inputs: ``(N, C, D, H, W)``, one per subject or slice; HU in the first channel.
+        inputs: ``(N, C, D, H, W)``, one per subject or slice, of which one batch at a time is read;
+            HU in the first channel.
         loss: the scalar to minimise, from the module's outputs and the indices ``(B,)`` of the
             inputs in the batch.
         jitter: a random change of a batch of inputs that keeps what it should learn.
@@ -264,7 +267,7 @@ def against(
 
 def loss_of(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     rows: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
     batch: int,

@@ -108,10 +108,10 @@ def _train(
     from qctkit.store.reader import CohortFile
 
     # Beside the output, which takes its name only when it is whole.
-    fits = output.resolve().with_name(f".{output.name}.fits")
+    fits, views = _beside(output, "fits"), _beside(output, "views")
     predictors, figures = train_and_measure(
         CohortFile(cohort), families, settings, shown_progress(), fits,
-        resume=resume, also_leaking=slices,
+        views_folder=views, resume=resume, also_leaking=slices,
     )  # fmt: skip
     save_predictors(predictors, output, overwrite=overwrite, metrics=figures)
     click.echo(f"trained on {predictors.training['subjects']} subjects; on held-out subjects:")
@@ -140,12 +140,18 @@ def _measure_leaking(
     from qctkit.store.folder import ReplacedFolder
     from qctkit.store.reader import CohortFile
 
-    figures = measure_leaking_split(CohortFile(cohort), families, settings, shown_progress())
+    figures = measure_leaking_split(
+        CohortFile(cohort), families, settings, shown_progress(), _beside(output, "views")
+    )
     with ReplacedFolder(output, overwrite=overwrite) as folder:
         write_metrics(figures, folder)
     click.echo(LEAKS)
     _show_slices(figures["per_slice"])
     click.echo(f"metrics.json in {output}; no predictors were written")
+
+
+def _beside(output: Path, what: str) -> Path:
+    return output.resolve().with_name(f".{output.name}.{what}")
 
 
 def _show_slices(slices: Mapping[str, Any]) -> None:

@@ -122,6 +122,8 @@ class Description:
         licence: of the weights.
         cohort_fingerprint: of the cohort that it was trained on, empty when not known.
         trained_with, exported_with: versions of the libraries.
+        slice_wise: whether an estimate is the mean over axial slices, weighed by the femur that
+            each shows; such a view is read in parts.
         skills: figures by attribute, measured on what ``evidence`` says.
     """
 
@@ -140,6 +142,7 @@ class Description:
     exported_with: Mapping[str, str] = field(default_factory=dict)
     skills: Mapping[str, Skill] = field(default_factory=dict)
     evidence: Evidence = Evidence.NONE
+    slice_wise: bool = False
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -197,6 +200,7 @@ class Description:
                 exported_with=dict(record["exported_with"]),
                 skills={name: _skill(one) for name, one in record["skills"].items()},
                 evidence=Evidence(record["evidence"]),
+                slice_wise=record.get("slice_wise") is True,
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise PredictorError(f"its description is damaged ({error})") from error

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from qctkit.predictors.network import Ensemble, NetworkFamily
 from qctkit.predictors.skill import Skill, skill_of
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.predictors.view_file import ViewFile
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View, ViewImage, see
 from qctkit.window import Window
@@ -77,24 +79,24 @@ class SeenCohort:
         raise PredictorError(f"the cohort was not seen on a grid of {view.shape} points")
 
 
-def see_cohort(samples: Iterable[Sample], *views: View) -> SeenCohort:
-    """Return the views and attributes of samples, holding one volume in memory at a time."""
+def see_cohort(samples: Iterable[Sample], folder: Path, *views: View) -> SeenCohort:
+    """Return the views and attributes of samples, holding one volume in memory at a time.
+
+    The views lie in files in the folder, which must last as long as what is returned.
+    """
     ids, subjects = [], []
-    images: list[list[Tensor]] = [[] for _ in views]
+    files = [ViewFile(folder / f"view-{one}.f16", view.shape) for one, view in enumerate(views)]
     for sample in samples:
         ids.append(sample.sample_id)
         subjects.append(sample.subject)
         frame = locate(sample.femur, sample.volume.geometry)
-        for view, seen in zip(views, images, strict=True):
-            seen.append(as_tensor(see(sample.volume, sample.femur, frame, view)))
+        for view, file in zip(views, files, strict=True):
+            file.append(see(sample.volume, sample.femur, frame, view))
     values = {
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
         for name in ATTRIBUTES
     }
-    data = tuple(
-        TrainingData(torch.stack(seen), values, view)
-        for view, seen in zip(views, images, strict=True)
-    )
+    data = tuple(TrainingData(file, values, view) for view, file in zip(views, files, strict=True))
     return SeenCohort(tuple(ids), tuple(subjects), data)
 
 
@@ -112,9 +114,9 @@ def as_tensor(image: ViewImage) -> Tensor:
     return torch.from_numpy(np.stack([image.hu, image.femur]).astype(np.float32))
 
 
-def read_singly(read: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def read_singly(read: Callable[[Tensor], Tensor], data: TrainingData) -> Tensor:
     """Return readings of images read one by one: slices of 512 x 512 fill memory otherwise."""
-    return torch.cat([read(one) for one in images.split(1)])
+    return torch.cat([read(one) for one in data.singly()])
 
 
 def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -242,7 +244,7 @@ def _fit(job: _Job) -> Fit:
         readings = np.empty((0, len(job.attributes)))
         if job.held_out:
             with torch.no_grad():
-                read = read_singly(module, job.data.images[list(job.held_out)])
+                read = read_singly(module, job.data.take(job.held_out))
             readings = read.double().numpy()
         curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []
         return Fit(dict(module.state_dict()), readings, curves)

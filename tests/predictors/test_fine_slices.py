@@ -24,7 +24,7 @@ CONFIGURATION = f"""
 families = ["slice-network"]
 [network.slice-network]
 view_shape = [{SLICES}, 64, 64]
-view_spacing_mm = 2.0
+view_spacing_mm = [8.0, 2.0, 2.0]
 epochs = 1
 batch = {BATCH}
 """
