@@ -23,7 +23,7 @@ import torch
 from qctkit.frame import locate
 from qctkit.networks import one_thread
 from qctkit.pipeline.simulate import simulate
-from qctkit.predictors.network import LEAST_FEMUR, NetworkFamily, shown_slices
+from qctkit.predictors.network import LEAST_FEMUR_MM2, NetworkFamily, shown_slices
 from qctkit.predictors.onnx_export import export_predictor
 from qctkit.predictors.onnx_loading import load_described
 from qctkit.predictors.onnx_scoring import Hardware
@@ -72,7 +72,7 @@ def _train(seen: SeenCohort, epochs: int, batch: int) -> TrainedPredictor:
     size_mb = seen.data.images[:1].numel() * 2 / 1e6
     print(
         f"{len(seen.subjects)} subjects, {int(shown.sum())} slices with more than "
-        f"{LEAST_FEMUR:.0%} femur, batches of {batch}; {size_mb:.0f} MB a subject on disk"
+        f"{LEAST_FEMUR_MM2:g} mm2 of femur, batches of {batch}; {size_mb:.0f} MB a subject on disk"
     )
     began = time.perf_counter()
     with _stage("train one fit"):

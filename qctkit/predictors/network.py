@@ -24,8 +24,8 @@ SOFT_WINDOW = Window(-200.0, 200.0)
 LABEL_SMOOTHING = 0.05
 """Share by which classes are drawn together: few subjects otherwise drive logits to infinity."""
 
-LEAST_FEMUR = 0.02
-"""Slices whose femur fills less of the view than this teach nothing."""
+LEAST_FEMUR_MM2 = 181.0
+"""Slices that show less femur than this, a fiftieth of the default view, teach nothing."""
 
 SLICES_AT_ONCE = 8
 """Slices of one subject that are read together: 50 of 512 x 512 would take more than a GB."""
@@ -197,7 +197,9 @@ class NetworkFamily:
 
 def shown_slices(data: TrainingData) -> Tensor:
     """Return which axial slices ``(N, D)`` show enough femur to teach something."""
-    return torch.cat([one[:, 1].mean(dim=(2, 3)) for one in data.singly()]) > LEAST_FEMUR
+    _, anterior_mm, medial_mm = data.view.spacing_mm
+    points = torch.cat([one[:, 1].sum(dim=(2, 3)) for one in data.singly()])
+    return points * anterior_mm * medial_mm > LEAST_FEMUR_MM2
 
 
 def network_families() -> tuple[NetworkFamily, ...]:
