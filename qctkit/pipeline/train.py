@@ -69,7 +69,7 @@ def train_and_measure(
         families: what to train.
         settings: folds, seed, workers.
         progress: where the work is shown.
-        fits_folder: where finished fits are kept until all are done; None keeps none.
+        fits_folder: where fits, finished or not, are kept until all are done; None keeps none.
         resume: use the fits that are there from a run that was killed.
         also_leaking: families whose figures per slice are measured for both splits, side by side;
             they are trained for that alone.
@@ -82,7 +82,7 @@ def train_and_measure(
     store = None
     if fits_folder is not None:
         asked = {**record, "families": [repr(family) for family in families]}
-        store = FitStore(fits_folder, asked, resume=resume)
+        store = FitStore(fits_folder, asked, resume=resume, say=progress.say)
     with progress.task("training predictors", fits(families, settings)) as task:
         predictors = train_predictors(seen, families, settings, record, task.advance, store)
     read_slices = also_leaking or families

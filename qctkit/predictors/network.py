@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from qctkit.contracts import Role, TrainingData
+from qctkit.contracts import Checkpoint, Role, TrainingData
 from qctkit.networks import Curve, Schedule, SliceEncoder, encoder_named, loss_of, train
 from qctkit.predictors.jitter import jitter
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
@@ -141,6 +141,7 @@ class NetworkFamily:
         attributes: Sequence[str],
         seed: int,
         held_out: TrainingData | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Ensemble:
         """Return networks trained on the data; the loss on what is held out is only noted."""
         if self.slice_wise:
@@ -152,7 +153,10 @@ class NetworkFamily:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(member_seed)
                 member = self._member(attributes, data.view)
-            curves.append(_train(member, data, held_out, attributes, self.schedule, member_seed))
+            part = None if checkpoint is None else checkpoint.part(f"member-{number}")
+            curves.append(
+                _train(member, data, held_out, attributes, self.schedule, member_seed, part)
+            )
             members.append(member)
         ensemble = Ensemble(members, len(attributes)).eval()
         ensemble.curves = tuple(curves)
@@ -219,6 +223,7 @@ def _train(
     attributes: Sequence[str],
     schedule: Schedule,
     seed: int,
+    checkpoint: Checkpoint | None,
 ) -> Curve:
     _standardise(network, data, attributes)
     watch = None
@@ -230,7 +235,7 @@ def _train(
             return loss_of(network, images, everyone, unseen, schedule.batch)
 
     loss = _loss(network, data, attributes)
-    return train(network, data.images, loss, jitter, schedule, seed, watch)
+    return train(network, data.images, loss, jitter, schedule, seed, watch, checkpoint)
 
 
 def _loss(

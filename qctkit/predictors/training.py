@@ -1,5 +1,6 @@
 """Training every predictor family on a cohort, with subjects held out to learn what it is worth."""
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qctkit.cohort import Record, Sample
-from qctkit.contracts import PredictorFamily, TrainingData
+from qctkit.contracts import Checkpoint, PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
 from qctkit.geometry import Shape
@@ -18,7 +19,7 @@ from qctkit.networks import one_thread
 from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
-from qctkit.predictors.network import Ensemble, NetworkFamily
+from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
@@ -191,6 +192,7 @@ class _Job:
     held_out: Sequence[int]
     data: TrainingData
     seed: int
+    checkpoint: Checkpoint | None = None
 
 
 def _run(
@@ -204,6 +206,8 @@ def _run(
     for number in done:
         tick(f"{jobs[number].family.name}, kept from before")
     missing = [number for number in range(len(jobs)) if number not in done]
+    if store is not None:
+        jobs = [replace(job, checkpoint=store.checkpoint(n)) for n, job in enumerate(jobs)]
     for number, fit in zip(missing, _fits([jobs[one] for one in missing], workers), strict=True):
         done[number] = fit
         if store is not None:
@@ -249,11 +253,12 @@ def _fit(job: _Job) -> Fit:
 
 
 def _module(job: _Job) -> nn.Module:
-    data = job.data.take(job.kept)
-    if isinstance(job.family, NetworkFamily) and job.held_out:
-        held_out = job.data.take(job.held_out)
-        return job.family.fit(data, job.attributes, job.seed, held_out)
-    return job.family.fit(data, job.attributes, job.seed)
+    held_out = job.data.take(job.held_out) if job.held_out else None
+    offered = {"checkpoint": job.checkpoint, "held_out": held_out}
+    fit: Callable[..., nn.Module] = job.family.fit
+    named = inspect.signature(fit).parameters
+    taken = {name: value for name, value in offered.items() if name in named}
+    return fit(job.data.take(job.kept), job.attributes, job.seed, **taken)
 
 
 def _trained(
