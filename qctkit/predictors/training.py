@@ -1,10 +1,8 @@
 """Training every predictor family on a cohort, with subjects held out to learn what it is worth."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -23,6 +21,7 @@ from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.processes import in_processes
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View, ViewImage, see
 from qctkit.window import Window
@@ -167,13 +166,13 @@ def train_predictors(
         raise PredictorError(f"the cohort teaches no attribute ({reasons})")
     everyone = list(range(len(seen.subjects)))
     folds = subject_folds(seen.subjects, settings.folds)
-    jobs = []
+    jobs: list[_Job] = []
     for family in families:
         attributes = tuple(name for name in family.attributes if name in taught)
         for held_out in [*folds, []] if attributes else []:
             kept = [row for row in everyone if row not in set(held_out)]
-            data = seen.on(family.view)
-            jobs.append(_Job(family, attributes, kept, held_out, data, settings.seed))
+            number, data = len(jobs), seen.on(family.view)
+            jobs.append(_Job(number, family, attributes, kept, held_out, data, settings.seed))
     done = _run(jobs, settings.workers, tick, store)
     trained = []
     for first in range(0, len(jobs), len(folds) + 1):
@@ -186,6 +185,7 @@ def train_predictors(
 class _Job:
     """One fit: a family on some subjects, read on those held out. Picklable, for workers."""
 
+    number: int
     family: PredictorFamily
     attributes: tuple[str, ...]
     kept: Sequence[int]
@@ -198,30 +198,22 @@ class _Job:
 def _run(
     jobs: Sequence[_Job], workers: int, tick: Callable[[str], None], store: FitStore | None
 ) -> list[Fit]:
-    """Run the jobs, in processes of one thread each, and return their results in order."""
+    """Run the jobs, in processes of one thread each, and return their results in jobs' order."""
     done: dict[int, Fit] = {}
     if store is not None:
         found = ((number, store.load(number)) for number in range(len(jobs)))
         done = {number: fit for number, fit in found if fit is not None}
     for number in done:
         tick(f"{jobs[number].family.name}, kept from before")
-    missing = [number for number in range(len(jobs)) if number not in done]
+    missing = [job for job in jobs if job.number not in done]
     if store is not None:
-        jobs = [replace(job, checkpoint=store.checkpoint(n)) for n, job in enumerate(jobs)]
-    for number, fit in zip(missing, _fits([jobs[one] for one in missing], workers), strict=True):
-        done[number] = fit
+        missing = [replace(job, checkpoint=store.checkpoint(job.number)) for job in missing]
+    for job, fit in in_processes(_fit, missing, workers):
+        done[job.number] = fit
         if store is not None:
-            store.keep(number, fit)
-        tick(_told(jobs[number], fit))
-    return [done[number] for number in range(len(jobs))]
-
-
-def _fits(jobs: Sequence[_Job], workers: int) -> Iterator[Fit]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_fit, jobs)
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
-        yield from pool.map(_fit, jobs)
+            store.keep(job.number, fit)
+        tick(_told(job, fit))
+    return [done[job.number] for job in jobs]
 
 
 def _told(job: _Job, fit: Fit) -> str:

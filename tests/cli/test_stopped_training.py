@@ -80,3 +80,51 @@ def test_what_another_configuration_began_is_not_used(
     assert "another training" in ended.stderr
     assert "starting afresh" in ended.stderr
     assert "going on inside" not in ended.stderr
+
+
+def _children(process: subprocess.Popen[bytes]) -> list[int]:
+    return [
+        int(one)
+        for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+
+
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _stop(real: Path, config: Path, output: Path, how: signal.Signals) -> tuple[int, str]:
+    """Send a signal to a training while two workers are inside fits; all must end at once."""
+    process = subprocess.Popen(
+        _command(real, config, output, "--workers", "2"), cwd=ROOT, stderr=subprocess.PIPE
+    )
+    _until(lambda: len(_begun(output)) >= 2, process)
+    workers = _children(process)
+    assert len(workers) >= 2
+    process.send_signal(how)
+    _, told = process.communicate(timeout=20)
+    deadline = time.monotonic() + 10
+    while any(map(_runs, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process.returncode, told.decode()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_a_killed_training_leaves_no_workers(real: Path, config: Path, tmp_path: Path) -> None:
+    code, _ = _stop(real, config, tmp_path / "out", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_an_interrupted_training_ends_at_once_and_says_how_to_go_on(
+    real: Path, config: Path, tmp_path: Path
+) -> None:
+    code, told = _stop(real, config, tmp_path / "out", signal.SIGINT)
+    assert code == 130
+    assert "--resume" in told
+    assert "Traceback" not in told
