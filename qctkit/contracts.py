@@ -197,6 +197,8 @@ class PredictorFamily(Protocol):
           logit for binary ones;
         - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
+        - a module may offer ``measure(image)``, features ``(N, F)``, and ``read(features)``, whose
+          chain it then is: its spread grows with the distance from whom it learned from;
         - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
           fits run in several processes;
         - ``fit`` may take two more arguments by name, and is given those that it names: a

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily
@@ -15,9 +16,9 @@ from qctkit.pipeline.versions import versions
 from qctkit.predictors.fit_store import FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.mean_predictor import mean_figures, mean_readings
-from qctkit.predictors.metrics import figures_of
+from qctkit.predictors.metrics import figures_of, spread_figures
 from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
-from qctkit.predictors.trained import PredictorSet
+from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.predictors.training import (
     SeenCohort,
     TrainingSettings,
@@ -207,7 +208,10 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict
             read = np.array([one.held_out[sample_id][name] for sample_id in seen.sample_ids])
             true = seen.data.values[name].double().numpy()
             by_attribute[name] = {
-                "per_subject": figures_of(name, true, read, groups),
+                "per_subject": {
+                    **figures_of(name, true, read, groups),
+                    **_honesty(one, name, true, read, groups),
+                },
                 "held_out_skill": asdict(one.skills[name]),
             }
         figures[one.name] = by_attribute
@@ -220,6 +224,20 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict
         "predictors": figures,
         "per_slice": slices,
     }
+
+
+def _honesty(
+    one: TrainedPredictor,
+    name: str,
+    true: NDArray[np.float64],
+    read: NDArray[np.float64],
+    groups: Sequence[str],
+) -> Record:
+    """Return how honest the spreads of held-out readings are; nothing for sex."""
+    spreads = one.held_out_spreads.get(name)
+    if spreads is None:
+        return {}
+    return {"spread": spread_figures(true, read, np.array(spreads), groups)}
 
 
 def _held_out(
@@ -251,6 +269,9 @@ def _held_out(
     return figures, {
         "subjects": subjects,
         "readings": readings,
+        "spreads": {
+            one.name: one.held_out_spreads for one in predictors.predictors if one.held_out_spreads
+        },
         "mean_readings": mean,
         "learning_curves": curves,
     }

@@ -19,6 +19,7 @@ from qctkit.predictors.checkpoint import SUFFIX, FileCheckpoint
 
 ASKED = "training.json"
 READINGS = "held-out readings"
+LEVERAGES = "held-out leverages"
 CURVE = "losses of member "
 
 
@@ -26,11 +27,13 @@ CURVE = "losses of member "
 class Fit:
     """Weights of one fit, and what it reads of the subjects held out, ``(N, A)``.
 
-    ``curves`` are the losses by epoch ``(E, 2)`` of each network: trained on, and held out.
+    ``leverages`` ``(N,)`` say how far those lie from the subjects learned from. ``curves`` are the
+    losses by epoch ``(E, 2)`` of each network: trained on, and held out.
     """
 
     weights: dict[str, Tensor]
     readings: NDArray[np.float64]
+    leverages: NDArray[np.float64]
     curves: list[NDArray[np.float64]] = field(default_factory=list)
 
 
@@ -80,11 +83,12 @@ class FitStore:
             return None
         try:
             weights = load_file(path)
-        except (OSError, SafetensorError):
+            readings, leverages = (weights.pop(name).numpy() for name in (READINGS, LEVERAGES))
+        except (OSError, SafetensorError, KeyError):
             return None
-        readings = weights.pop(READINGS).numpy()
         members = sorted((name for name in weights if name.startswith(CURVE)), key=_member)
-        return Fit(weights, readings, [weights.pop(name).numpy() for name in members])
+        curves = [weights.pop(name).numpy() for name in members]
+        return Fit(weights, readings, leverages, curves)
 
     def keep(self, number: int, fit: Fit) -> None:
         """Store a finished fit; its file is there whole or not at all."""
@@ -92,7 +96,10 @@ class FitStore:
         path = self._path(number)
         weights = {name: values.contiguous() for name, values in fit.weights.items()}
         partial = path.with_suffix(".partial")
-        beside = {READINGS: torch.from_numpy(fit.readings)}
+        beside = {
+            READINGS: torch.from_numpy(fit.readings),
+            LEVERAGES: torch.from_numpy(fit.leverages),
+        }
         for member, curve in enumerate(fit.curves):
             beside[f"{CURVE}{member}"] = torch.from_numpy(curve)
         save_file(weights | beside, partial)

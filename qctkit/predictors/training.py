@@ -19,6 +19,15 @@ from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
+from qctkit.predictors.spread import (
+    Spread,
+    continuous,
+    held_out_spreads,
+    honest_factor,
+    leverages,
+    measured,
+    variance_shape,
+)
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.processes import in_processes
@@ -235,13 +244,15 @@ def _told(job: _Job, fit: Fit) -> str:
 def _fit(job: _Job) -> Fit:
     with one_thread():
         module = _module(job)
-        readings = np.empty((0, len(job.attributes)))
+        readings, far = np.empty((0, len(job.attributes))), np.empty(0)
         if job.held_out:
+            images = job.data.images
             with torch.no_grad():
-                read = read_singly(module, job.data.images[list(job.held_out)])
+                read = read_singly(module, images[list(job.held_out)])
             readings = read.double().numpy()
+            far = leverages(module, images[list(job.kept)], images[list(job.held_out)])
         curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []
-        return Fit(dict(module.state_dict()), readings, curves)
+        return Fit(dict(module.state_dict()), readings, far, curves)
 
 
 def _module(job: _Job) -> nn.Module:
@@ -257,12 +268,15 @@ def _trained(
     job: _Job, fold_fits: Sequence[Fit], final: Fit, fold_jobs: Sequence[_Job], seen: SeenCohort
 ) -> TrainedPredictor:
     readings = np.full((len(seen.subjects), len(job.attributes)), np.nan)
+    far = np.zeros(len(seen.subjects))
     for fold_job, fit in zip(fold_jobs, fold_fits, strict=True):
         readings[list(fold_job.held_out)] = fit.readings
+        far[list(fold_job.held_out)] = fit.leverages
     module = job.family.build(job.attributes, job.data.view)
     module.load_state_dict(final.weights)
     if isinstance(module, Ensemble):
         _calibrate(module, job.attributes, readings, seen)
+    spread, spreads = _spread(module, job, readings, far, seen)
     return TrainedPredictor(
         name=job.family.name,
         family=job.family.name,
@@ -280,6 +294,8 @@ def _trained(
             for sample_id, row in zip(seen.sample_ids, readings, strict=True)
         },
         curves=[curve.tolist() for fit in fold_fits for curve in fit.curves],
+        spread=spread,
+        held_out_spreads=spreads,
     )
 
 
@@ -293,6 +309,27 @@ def _calibrate(
             temperature = honest_temperature(readings[:, column], true)
             module.temperature[column] = temperature
             readings[:, column] /= temperature
+
+
+def _spread(
+    module: nn.Module, job: _Job, readings: np.ndarray, far: np.ndarray, seen: SeenCohort
+) -> tuple[Spread | None, dict[str, list[float]]]:
+    """Return the spread of a predictor, and that of each held-out subject by the others' errors."""
+    if not continuous(job.attributes):
+        return None, {}
+    features = measured(module, job.data.images)
+    spread = Spread(job.attributes, 0 if features is None else features.shape[1])
+    if spread.leverage is not None and features is not None:
+        spread.leverage.learn(features)
+    groups = [subject.subject_id for subject in seen.subjects]
+    spreads = {}
+    for number, name in enumerate(continuous(job.attributes)):
+        true = job.data.values[name].double().numpy()
+        read = readings[:, job.attributes.index(name)]
+        shape = variance_shape(name, read, far)
+        spread.factors[number] = honest_factor(true, read, shape)
+        spreads[name] = held_out_spreads(true, read, shape, groups).tolist()
+    return spread.eval(), spreads
 
 
 def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:
