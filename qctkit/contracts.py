@@ -186,6 +186,46 @@ class _ChosenImages:
         return self.images[(rows, *parts)]
 
 
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """Where a fit stands.
+
+    Attributes:
+        tensors: weights, optimiser, random state: whatever it needs, by name.
+        record: the rest, as JSON values.
+    """
+
+    tensors: "Mapping[str, Tensor]"
+    record: Record
+
+
+class Checkpoint(Protocol):
+    """Where a long fit keeps how far it is, so that it goes on after a kill.
+
+    Contract:
+        - ``load`` gives what the last ``save`` was given, to the bit, or None where this very fit
+          (its data, configuration and seed) has saved nothing yet;
+        - a kill at any instant leaves the last state whole.
+    """
+
+    @property
+    def due(self) -> bool:
+        """Whether the last state is old enough for another to be saved."""
+        ...
+
+    def load(self) -> FitState | None:
+        """Return the last state, None at the start."""
+        ...
+
+    def save(self, state: FitState) -> None:
+        """Keep a state in place of the last."""
+        ...
+
+    def part(self, name: str) -> "Checkpoint":
+        """Return the checkpoint of a part of the fit, such as one network of several."""
+        ...
+
+
 class PredictorFamily(Protocol):
     """A kind of predictor that `qctkit train` can fit.
 
@@ -195,8 +235,13 @@ class PredictorFamily(Protocol):
           logit for binary ones;
         - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
+        - a module may offer ``measure(image)``, features ``(N, F)``, and ``read(features)``, whose
+          chain it then is: its spread grows with the distance from whom it learned from;
         - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
           fits run in several processes;
+        - ``fit`` may take two more arguments by name, and is given those that it names: a
+          ``checkpoint: Checkpoint | None``, from which it goes on to the same weights, bit for bit,
+          and ``held_out: TrainingData | None``, for curves; it decides nothing;
         - its ``repr`` names its configuration and nothing else, since cached predictors are found
           by it.
     """

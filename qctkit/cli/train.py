@@ -109,10 +109,14 @@ def _train(
 
     # Beside the output, which takes its name only when it is whole.
     fits, views = _beside(output, "fits"), _beside(output, "views")
-    predictors, figures = train_and_measure(
-        CohortFile(cohort), families, settings, shown_progress(), fits,
-        views_folder=views, resume=resume, also_leaking=slices,
-    )  # fmt: skip
+    try:
+        predictors, figures = train_and_measure(
+            CohortFile(cohort), families, settings, shown_progress(), fits,
+            views_folder=views, resume=resume, also_leaking=slices,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo("What was trained is kept; go on with the same command and --resume", err=True)
+        raise
     save_predictors(predictors, output, overwrite=overwrite, metrics=figures)
     click.echo(f"trained on {predictors.training['subjects']} subjects; on held-out subjects:")
     for predictor in predictors.predictors:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily
@@ -18,9 +19,9 @@ from qctkit.pipeline.versions import versions
 from qctkit.predictors.fit_store import FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.mean_predictor import mean_figures, mean_readings
-from qctkit.predictors.metrics import figures_of
+from qctkit.predictors.metrics import figures_of, spread_figures
 from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
-from qctkit.predictors.trained import PredictorSet
+from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.predictors.training import (
     SeenCohort,
     TrainingSettings,
@@ -73,7 +74,7 @@ def train_and_measure(
         families: what to train.
         settings: folds, seed, workers.
         progress: where the work is shown.
-        fits_folder: where finished fits are kept until all are done; None keeps none.
+        fits_folder: where fits, finished or not, are kept until all are done; None keeps none.
         views_folder: where views lie meanwhile, four bytes a point; None puts them where the
             system keeps temporary files.
         resume: use the fits that are there from a run that was killed.
@@ -106,7 +107,7 @@ def _train_and_measure(
     store = None
     if fits_folder is not None:
         asked = {**record, "families": [repr(family) for family in families]}
-        store = FitStore(fits_folder, asked, resume=resume)
+        store = FitStore(fits_folder, asked, resume=resume, say=progress.say)
     with progress.task("training predictors", fits(families, settings)) as task:
         predictors = train_predictors(seen, families, settings, record, task.advance, store)
     read_slices = also_leaking or families
@@ -251,7 +252,10 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict
             read = np.array([one.held_out[sample_id][name] for sample_id in seen.sample_ids])
             true = seen.data.values[name].double().numpy()
             by_attribute[name] = {
-                "per_subject": figures_of(name, true, read, groups),
+                "per_subject": {
+                    **figures_of(name, true, read, groups),
+                    **_honesty(one, name, true, read, groups),
+                },
                 "held_out_skill": asdict(one.skills[name]),
             }
         figures[one.name] = by_attribute
@@ -264,6 +268,20 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict
         "predictors": figures,
         "per_slice": slices,
     }
+
+
+def _honesty(
+    one: TrainedPredictor,
+    name: str,
+    true: NDArray[np.float64],
+    read: NDArray[np.float64],
+    groups: Sequence[str],
+) -> Record:
+    """Return how honest the spreads of held-out readings are; nothing for sex."""
+    spreads = one.held_out_spreads.get(name)
+    if spreads is None:
+        return {}
+    return {"spread": spread_figures(true, read, np.array(spreads), groups)}
 
 
 def _held_out(
@@ -295,6 +313,9 @@ def _held_out(
     return figures, {
         "subjects": subjects,
         "readings": readings,
+        "spreads": {
+            one.name: one.held_out_spreads for one in predictors.predictors if one.held_out_spreads
+        },
         "mean_readings": mean,
         "learning_curves": curves,
     }

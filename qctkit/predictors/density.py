@@ -77,7 +77,16 @@ class LinearOnFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` in the attributes' own units, logits for binary ones."""
-        standard = (self.features(image) - self.mean) / self.scale
+        return self.read(self.measure(image))
+
+    def measure(self, image: Tensor) -> Tensor:
+        """Return the features ``(N, F)`` of images, HU."""
+        found: Tensor = self.features(image)
+        return found
+
+    def read(self, features: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` from features ``(N, F)``."""
+        standard = (features - self.mean) / self.scale
         estimates: Tensor = standard @ self.coefficients + self.intercepts
         return estimates
 

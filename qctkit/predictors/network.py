@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from qctkit.contracts import Images, Role, TrainingData
+from qctkit.contracts import Checkpoint, Images, Role, TrainingData
 from qctkit.networks import Curve, Schedule, SliceEncoder, encoder_named, loss_of, train
 from qctkit.predictors.jitter import jitter
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
@@ -157,18 +157,19 @@ class NetworkFamily:
         attributes: Sequence[str],
         seed: int,
         held_out: TrainingData | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Ensemble:
         """Return networks trained on the data; the loss on what is held out is only noted."""
         if self.slice_wise:
             data = _slices(data, shown_slices(data))
             held_out = None if held_out is None else _slices(held_out, shown_slices(held_out))
-        return self._fit(data, attributes, seed, held_out)
+        return self._fit(data, attributes, seed, held_out, checkpoint)
 
     def fit_slices(
         self, data: TrainingData, attributes: Sequence[str], seed: int, kept: Tensor
     ) -> Ensemble:
         """Return slice-wise networks trained on some slices, ``kept`` ``(N, D)`` bool."""
-        return self._fit(_slices(data, kept), attributes, seed, None)
+        return self._fit(_slices(data, kept), attributes, seed, None, None)
 
     def _fit(
         self,
@@ -176,6 +177,7 @@ class NetworkFamily:
         attributes: Sequence[str],
         seed: int,
         held_out: TrainingData | None,
+        checkpoint: Checkpoint | None,
     ) -> Ensemble:
         members, curves = [], []
         for number in range(self.members):
@@ -183,7 +185,10 @@ class NetworkFamily:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(member_seed)
                 member = self._member(attributes, data.view)
-            curves.append(_train(member, data, held_out, attributes, self.schedule, member_seed))
+            part = None if checkpoint is None else checkpoint.part(f"member-{number}")
+            curves.append(
+                _train(member, data, held_out, attributes, self.schedule, member_seed, part)
+            )
             members.append(member)
         ensemble = Ensemble(members, len(attributes)).eval()
         ensemble.curves = tuple(curves)
@@ -264,6 +269,7 @@ def _train(
     attributes: Sequence[str],
     schedule: Schedule,
     seed: int,
+    checkpoint: Checkpoint | None,
 ) -> Curve:
     _standardise(network, data, attributes)
     watch = None
@@ -275,7 +281,7 @@ def _train(
             return loss_of(network, images, everyone, unseen, schedule.batch)
 
     loss = _loss(network, data, attributes)
-    return train(network, data.images, loss, jitter, schedule, seed, watch)
+    return train(network, data.images, loss, jitter, schedule, seed, watch, checkpoint)
 
 
 def _loss(

@@ -76,11 +76,15 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """One attribute in the graph's output: its unit there, and its column."""
+    """One attribute in the graph's output: its unit there, its column, and that of its spread.
+
+    A spread is a standard deviation in the same unit; None where the graph gives none.
+    """
 
     attribute: str
     unit: str
     column: int
+    spread_column: int | None = None
 
     def __post_init__(self) -> None:
         if self.attribute not in ATTRIBUTES:
@@ -90,8 +94,14 @@ class Estimate:
         if self.unit not in FACTORS[self.attribute]:
             known = ", ".join(FACTORS[self.attribute])
             raise InputError(f"unit {self.unit!r} of {self.attribute} is not known; known: {known}")
-        if not COLUMNS[0] <= self.column <= COLUMNS[1]:
-            raise InputError(f"column {self.column} of {self.attribute} is not within {COLUMNS}")
+        columns = [one for one in (self.column, self.spread_column) if one is not None]
+        if not all(COLUMNS[0] <= one <= COLUMNS[1] for one in columns):
+            raise InputError(f"column {columns} of {self.attribute} is not within {COLUMNS}")
+
+    @property
+    def last_column(self) -> int:
+        """The last of its columns."""
+        return max(self.column, -1 if self.spread_column is None else self.spread_column)
 
     def in_own_unit(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the graph's values in years, kg or as a logit.

@@ -57,7 +57,7 @@ def test_what_is_learned_from_is_learned(data: TrainingData) -> None:
 def test_curves_of_a_kept_fit_come_back_in_the_order_of_members(tmp_path: Path) -> None:
     curves = [np.full((2, 2), float(member)) for member in range(11)]
     store = FitStore(tmp_path, {"cohort": "a"}, resume=False)
-    store.keep(0, Fit({"w": torch.ones(2)}, np.zeros((1, 1)), curves))
+    store.keep(0, Fit({"w": torch.ones(2)}, np.zeros((1, 1)), np.zeros(1), curves))
     kept = store.load(0)
     assert kept is not None
     assert list(kept.weights) == ["w"]

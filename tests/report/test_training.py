@@ -86,7 +86,14 @@ def test_the_page_holds_the_figures_of_metrics_json_beside_the_mean_predictor(
         assert rows[one][1:5] == [
             shown(found["mae"]), shown(found["mse"], 1), shown(found["r2"]), shown(found["bias"])
         ]  # fmt: skip
-        assert [float(cell) for cell in rows[one][5:]] == pytest.approx(
+        spread = found.get("spread")
+        assert rows[one][5:8] == (
+            ["-"] * 3
+            if spread is None
+            else [shown(spread[key]) for key in ("mean_spread", "within_68", "within_95")]
+        )
+        assert (spread is None) == (one == "mean predictor")
+        assert [float(cell) for cell in rows[one][8:]] == pytest.approx(
             [band["bias"] for band in found["bias_by_band"]], abs=0.051
         )
 
