@@ -11,7 +11,7 @@ from qctkit.geometry import Shape
 from qctkit.view import ViewImage
 
 STORED = np.dtype(np.float16)
-"""Holds HU to 0.5 below 1,024, to 1 below 2,048, and the femur's share to 0.0005."""
+"""Its steps are 0.5 HU below 1,024 HU and 1 HU below 2,048, and 0.0005 of a femur's share."""
 
 LARGEST_HU = float(np.finfo(STORED).max)
 """Beyond this (65,504 HU) lies only metal."""
