@@ -35,20 +35,29 @@ class ResidualEncoder(nn.Module):
     (on CUDA).
     """
 
+    convolution: type[nn.Conv2d | nn.Conv3d] = nn.Conv3d
+
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         for width in widths:
-            stages.append(nn.Conv3d(channels, width, 3, stride=2, padding=1))
-            stages.append(_Residual(width))
+            stages.append(self.convolution(channels, width, 3, stride=2, padding=1))
+            stages.append(_Residual(width, self.convolution))
             channels = width
         self.stages = nn.Sequential(*stages)
         self.features = channels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return features ``(N, F)`` of images ``(N, C, D, H, W)``."""
-        pooled: Tensor = self.stages(image).mean(dim=(2, 3, 4))
+        """Return features ``(N, F)`` of images."""
+        found = self.stages(image)
+        pooled: Tensor = found.mean(dim=tuple(range(2, found.ndim)))
         return pooled
+
+
+class SliceEncoder(ResidualEncoder):
+    """The same on each slice by itself: ``(N, C, H, W)`` to ``(N, F)``."""
+
+    convolution = nn.Conv2d
 
 
 class SpreadEncoder(nn.Module):
@@ -76,25 +85,6 @@ class SpreadEncoder(nn.Module):
         return _mean_and_spread(self.stages(image))
 
 
-class SliceEncoder(nn.Module):
-    """Strided residual stages on each slice by itself: ``(N, C, H, W)`` to ``(N, F)``."""
-
-    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        stages: list[nn.Module] = []
-        for width in widths:
-            stages.append(nn.Conv2d(channels, width, 3, stride=2, padding=1))
-            stages.append(_ResidualSlice(width))
-            channels = width
-        self.stages = nn.Sequential(*stages)
-        self.features = channels
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return features ``(N, F)`` of slices ``(N, C, H, W)``."""
-        pooled: Tensor = self.stages(image).mean(dim=(2, 3))
-        return pooled
-
-
 class PlainEncoder(nn.Module):
     """Wide plain convolutions with dilation, then mean and spread over space.
 
@@ -117,7 +107,7 @@ class PlainEncoder(nn.Module):
         return _mean_and_spread(hidden)
 
 
-Encoder: TypeAlias = ResidualEncoder | PlainEncoder | SpreadEncoder | SliceEncoder
+Encoder: TypeAlias = ResidualEncoder | PlainEncoder | SpreadEncoder
 
 
 def encoder_named(name: str, channels: int) -> Encoder:
@@ -132,10 +122,10 @@ def encoder_named(name: str, channels: int) -> Encoder:
 
 
 class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, convolution: type[nn.Conv2d | nn.Conv3d] = nn.Conv3d) -> None:
         super().__init__()
-        self.first = nn.Conv3d(width, width, 3, padding=1)
-        self.second = nn.Conv3d(width, width, 3, padding=1)
+        self.first = convolution(width, width, 3, padding=1)
+        self.second = convolution(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         silu = nn.functional.silu
@@ -148,18 +138,6 @@ def _mean_and_spread(hidden: Tensor) -> Tensor:
     squares = (hidden * hidden).mean(dim=(2, 3, 4))
     spread = torch.sqrt(torch.clamp(squares - mean * mean, min=1e-6))
     return torch.cat([mean, spread], dim=1)
-
-
-class _ResidualSlice(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        silu = nn.functional.silu
-        inner: Tensor = self.second(silu(self.first(silu(x))))
-        return x + 0.5 * inner
 
 
 @dataclass(frozen=True)
