@@ -227,7 +227,7 @@ def train(
 
 def against(
     module: nn.Module,
-    inputs: Images,
+    inputs: Tensor,
     rows: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
     step_hu: float,
