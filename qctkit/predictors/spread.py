@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from qctkit.contracts import TrainingData
 from qctkit.subject import ATTRIBUTES, WEIGHT
 
 Array = NDArray[np.float64]
@@ -130,19 +131,20 @@ def continuous(attributes: Sequence[str]) -> list[str]:
     return [name for name in attributes if ATTRIBUTES[name].kind == "continuous"]
 
 
-def measured(module: nn.Module, images: Tensor) -> Tensor | None:
-    """Return the features ``(N, F)`` of images, measured one by one; None where it has none."""
-    if not isinstance(module, FeatureReader):
-        return None
+def measured(reader: FeatureReader, data: TrainingData) -> Tensor:
+    """Return the features ``(N, F)`` of subjects, one image at a time."""
     with torch.no_grad():
-        return torch.cat([module.measure(one) for one in images.split(1)])
+        images = (data.images[row : row + 1] for row in range(len(data.images)))
+        return torch.cat([reader.measure(image) for image in images])
 
 
-def leverages(module: nn.Module, learned: Tensor, unseen: Tensor) -> Array:
-    """Return the leverage of unseen images among those a module learned from; else 0."""
-    among, beyond = measured(module, learned), measured(module, unseen)
-    if among is None or beyond is None:
+def leverages(
+    module: nn.Module, data: TrainingData, learned: Sequence[int], unseen: Sequence[int]
+) -> Array:
+    """Return the leverage ``(N,)`` of unseen subjects among those a module learned from; else 0."""
+    if not isinstance(module, FeatureReader):
         return np.zeros(len(unseen))
+    among, beyond = (measured(module, data.take(rows)) for rows in (learned, unseen))
     leverage = Leverage(among.shape[1])
     leverage.learn(among)
     return np.asarray(leverage(beyond).double().numpy())
