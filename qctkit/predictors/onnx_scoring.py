@@ -141,6 +141,8 @@ class OnnxPredictor:
             else one.in_own_unit(raw[:, one.spread_column])
             for one in self.description.estimates
         ]
+        if np.less(spreads, 0.0).any():
+            raise PredictorError(f"{self._where}: the graph gave a standard deviation below 0")
         return Readings(np.stack(columns, axis=1), np.stack(spreads, axis=1))
 
     def _by_slices(self, images: NDArray[np.float32]) -> NDArray[np.float64]:

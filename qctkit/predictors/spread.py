@@ -131,19 +131,19 @@ def continuous(attributes: Sequence[str]) -> list[str]:
     return [name for name in attributes if ATTRIBUTES[name].kind == "continuous"]
 
 
-def measured(module: nn.Module, data: TrainingData) -> Tensor | None:
-    """Return the features ``(N, F)`` of images, measured one by one; None where it has none."""
-    if not isinstance(module, FeatureReader):
-        return None
+def measured(reader: FeatureReader, data: TrainingData) -> Tensor:
+    """Return the features ``(N, F)`` of subjects, one image at a time."""
     with torch.no_grad():
-        return torch.cat([module.measure(one) for one in data.singly()])
+        return torch.cat([reader.measure(one) for one in data.singly()])
 
 
-def leverages(module: nn.Module, learned: TrainingData, unseen: TrainingData) -> Array:
-    """Return the leverage of unseen images among those a module learned from; else 0."""
-    among, beyond = measured(module, learned), measured(module, unseen)
-    if among is None or beyond is None:
-        return np.zeros(len(unseen.images))
+def leverages(
+    module: nn.Module, data: TrainingData, learned: Sequence[int], unseen: Sequence[int]
+) -> Array:
+    """Return the leverage ``(N,)`` of unseen subjects among those a module learned from; else 0."""
+    if not isinstance(module, FeatureReader):
+        return np.zeros(len(unseen))
+    among, beyond = (measured(module, data.take(rows)) for rows in (learned, unseen))
     leverage = Leverage(among.shape[1])
     leverage.learn(among)
     return np.asarray(leverage(beyond).double().numpy())

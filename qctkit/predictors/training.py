@@ -21,6 +21,7 @@ from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
 from qctkit.predictors.spread import (
+    FeatureReader,
     Spread,
     continuous,
     held_out_spreads,
@@ -248,11 +249,10 @@ def _fit(job: _Job) -> Fit:
         module = _module(job)
         readings, far = np.empty((0, len(job.attributes))), np.empty(0)
         if job.held_out:
-            learned, held_out = job.data.take(job.kept), job.data.take(job.held_out)
             with torch.no_grad():
-                read = read_singly(module, held_out)
+                read = read_singly(module, job.data.take(job.held_out))
             readings = read.double().numpy()
-            far = leverages(module, learned, held_out)
+            far = leverages(module, job.data, job.kept, job.held_out)
         curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []
         return Fit(dict(module.state_dict()), readings, far, curves)
 
@@ -319,7 +319,7 @@ def _spread(
     """Return the spread of a predictor, and that of each held-out subject by the others' errors."""
     if not continuous(job.attributes):
         return None, {}
-    features = measured(module, job.data)
+    features = measured(module, job.data) if isinstance(module, FeatureReader) else None
     spread = Spread(job.attributes, 0 if features is None else features.shape[1])
     if spread.leverage is not None and features is not None:
         spread.leverage.learn(features)
