@@ -6,8 +6,8 @@ from dataclasses import asdict
 from qctkit.cohort import Record
 from qctkit.contracts import Reading, Verdict
 from qctkit.engine.loop import Outcome, Stop
-from qctkit.engine.targets import outside_range
 from qctkit.pipeline.augment_plan import Plan
+from qctkit.pipeline.augment_targets import asked_beyond
 from qctkit.pipeline.augment_work import Work
 from qctkit.subject import ATTRIBUTES, Subject
 
@@ -32,7 +32,9 @@ def candidate_record(
         "recipe": plan.recipe.name,
         "carried": list(plan.carried),
         "targets": _targets(work.target.values, plan.driven),
-        "extrapolates": list(outside_range(work.target.values, tuple(plan.sources.values()))),
+        "extrapolation": asked_beyond(
+            work.target, plan.sources, plan.driven, plan.cohort_range
+        ).record(),
         "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
         "labels": {name: getattr(label, name) for name in ATTRIBUTES},
         "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},

@@ -147,6 +147,7 @@ def test_validating_against_another_cohort(
     ("table", "words"),
     [
         ("source_subject_id,age\nsim-0000,80\n", ("age", "age_years")),
+        ("source_subject_id,age_years\nsim-0000,80\n", ("line 2", "no attribute", "R2")),
         ("source_subject_id,age_years\nsim-9999,80\n", ("line 2", "sim-9999")),
         ("source_subject_id,age_years\nsim-0000,old\n", ("line 2", "age_years", "old")),
         ("source_subject_id,sex\nsim-0000,X\n", ("line 2", "sex", "X")),
@@ -166,6 +167,28 @@ def test_a_wrong_table_of_targets(
     path.write_bytes(table.encode("utf-8", "surrogateescape"))
     message = refused(*augment, "--targets", path, "-o", tmp_path / "made.h5")
     assert all(word in message for word in ("targets.csv", *words))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--target", "age=75"), ("--target age=75", "age_years")),
+        (("--target", "age_years=121"), ("--target age_years=121", "at most 120 years")),
+        (("--target", "sex=M"), ("sex=M", "density-field cannot change it", "leave sex out")),
+        (("--target", "sex=M", "--target-where", "age_years=60:"), ("exclude one another",)),
+        (("--target-where", "age_years=60:80"), ("no attribute is carried",)),
+        (("--target-where", "age_years=80:60"), ("--target-where age_years=80:60", "empty")),
+    ],
+)
+def test_a_wrong_target(
+    refused: Callable[..., str],
+    augment: tuple[str, ...],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    words: tuple[str, ...],
+) -> None:
+    message = refused(*augment, *options, "-o", tmp_path / "made.h5")
+    assert all(word in message for word in words)
 
 
 @pytest.mark.parametrize("command", [("simulate",), ("train", "c.h5"), ("augment", "--plugin=x")])
