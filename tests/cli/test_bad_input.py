@@ -151,7 +151,7 @@ def test_validating_against_another_cohort(
         ("source_subject_id,age_years\nsim-9999,80\n", ("line 2", "sim-9999")),
         ("source_subject_id,age_years\nsim-0000,old\n", ("line 2", "age_years", "old")),
         ("source_subject_id,sex\nsim-0000,X\n", ("line 2", "sex", "X")),
-        ("source_subject_id,weight_kg\nsim-0000,-5\n", ("line 2", "weight_kg", "-5")),
+        ("source_subject_id,weight_kg\nsim-0000,0.5\n", ("line 2", "weight_kg", "0.5")),
         ("source_subject_id,weight_kg\n", ("no rows",)),
         ("source_subject_id,weight_kg\nsim-0000,\udcff\n", ("UTF-8",)),
     ],
