@@ -7,7 +7,7 @@ from pathlib import Path
 from qctkit.contracts import Recipe
 from qctkit.engine.cohort_range import CohortRange, Extrapolation
 from qctkit.engine.target_draw import Limit, draw_targets
-from qctkit.engine.targets import Asked, Target, same_for_all
+from qctkit.engine.targets import Asked, Target, possible, same_for_all
 from qctkit.errors import InputError
 from qctkit.pipeline.carry import Carrying
 from qctkit.pipeline.target_table import read_targets
@@ -62,12 +62,14 @@ def check_targets(
 
     Raises:
         InputError: another value than the source's is asked of an attribute that is not driven, or
-            the source's value is not known.
+            the source's value is not known, or nobody can have the value.
     """
     words = {outcome.attribute: outcome.words for outcome in outcomes}
     for target in targets:
         source = sources[target.source_sample_id]
         for name, value in target.values.items():
+            if ATTRIBUTES[name].kind == "continuous":
+                possible(name, value, f" of subject {source.subject_id}")
             where = f"{target.where or 'target'}: {name}={_shown(name, value)}"
             if name not in driven and value != source.value(name):
                 why = "no predictor in its loop reads it" if recipe.drives_all else words[name]

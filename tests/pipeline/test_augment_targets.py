@@ -8,11 +8,13 @@ from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
 from qctkit.errors import InputError, TableError
 from qctkit.pipeline.augment import AugmentOptions, augment
+from qctkit.pipeline.augment_targets import check_targets
 from qctkit.pipeline.target_table import read_targets
 from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
+from qctkit.subject import Sex, Subject
 
 REGISTRY = load_registry()
 RECIPE = replace(REGISTRY.recipe("femur-density"), steps=2, validators=("structure",))
@@ -63,6 +65,23 @@ def test_a_target_that_the_recipe_does_not_carry_is_refused(
     for words in ("t.csv, line 2: sex=", "density-field cannot change it", "age_years, weight_kg"):
         assert words in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_nobody_can_have_is_refused_before_anything_is_made(
+    make: Callable[..., object], real: CohortFile, tmp_path: Path
+) -> None:
+    chosen = zip(real.sample_ids, (50.0, 90.0, 130.0), strict=False)
+    targets = tuple(Target(one, {"age_years": years}) for one, years in chosen)
+    with pytest.raises(InputError, match=r"age_years of subject .* would be 130; ask for"):
+        make(AugmentOptions(3, targets=targets))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_of_unknown_age_cannot_be_made_older() -> None:
+    sources = {"A": Subject("A", Sex.F), "B": Subject("B", Sex.F, 60.0)}
+    targets = (Target("B", {"age_years": 70.0}), Target("A", {"age_years": 70.0}, "t.csv, line 3"))
+    with pytest.raises(InputError, match=r"t.csv, line 3: age_years=70 .* A, whose own age_years"):
+        check_targets(targets, sources, RECIPE, ("age_years",), ())
 
 
 def test_the_sources_own_value_is_no_target(make: Callable[..., object], real: CohortFile) -> None:
