@@ -68,7 +68,8 @@ def command(
     with code 1 when fewer samples than wanted were accepted; those accepted are kept.
 
     Targets are drawn from the cohort unless given: each candidate is asked for all the values of
-    one other real subject, since attributes go together. A target is possible for attributes that
+    one other real subject, since attributes go together, of the same sex where sex is not carried.
+    A target is possible for attributes that
     the recipe carries; the others keep the source's value. What lies beyond the cohort is made,
     with a warning, and marked as extrapolation.
 
@@ -79,7 +80,7 @@ def command(
         qctkit augment real.h5 --plugin femur-density --target age_years=75 --target weight_kg=62
         qctkit augment real.h5 --plugin femur-density --target age_years=+10
         qctkit augment real.h5 --plugin femur-density --target-where age_years=60:80 \\
-            --target-where sex=same
+            --target-where weight_kg=:70
     """
     from qctkit.errors import InputError
     from qctkit.pipeline.augment import AugmentOptions, augment

@@ -36,13 +36,14 @@ class Limit:
         return f"{self.attribute}={':'.join(ends)}"
 
     def allows(self, model: Subject, source: Subject) -> bool:
-        """Whether a subject may lend its values to a source; one whose value is missing may not."""
+        """Whether a subject may lend its values to a source; one whose value is missing may not.
+
+        A source that does not know its own value takes anyone's.
+        """
         value = model.value(self.attribute)
-        if value is None:
-            return False
         if self.same_as_source:
-            return value == source.value(self.attribute)
-        return self.low <= value <= self.high
+            return source.value(self.attribute) in (None, value)
+        return value is not None and self.low <= value <= self.high
 
 
 def draw_targets(

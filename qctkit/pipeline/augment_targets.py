@@ -40,6 +40,9 @@ def drawn_targets(
 ) -> tuple[Target, ...]:
     """Return up to so many targets, no two alike, drawn from the cohort's joint distribution.
 
+    Where sex is not driven, and no limit says otherwise, values come from subjects of the source's
+    sex: among men and women together a woman who stays one would be asked for a man's weight.
+
     Raises:
         InputError: nothing is driven, so that limits limit nothing, or nobody obeys them.
     """
@@ -48,6 +51,9 @@ def drawn_targets(
             "no attribute is carried, so no target is drawn; leave out --target-where, or give "
             "predictors that read unseen subjects better"
         )
+    named = {*driven, *(limit.attribute for limit in limits)}
+    if driven and SEX.name not in named:
+        limits = (*limits, Limit(SEX.name, same_as_source=True))
     return tuple(islice(draw_targets(sources, driven, seed, limits), most))
 
 

@@ -191,6 +191,32 @@ def test_a_wrong_target(
     assert all(word in message for word in words)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "--all"),
+        (("sim-0000-a00000", "--all"), "--all"),
+        (("nobody",), "nobody"),
+        (("--all", "--spacing-mm", "1", "1", "1"), "-o"),
+        (("--all", "--spacing-mm", "1", "0", "1", "-o", "{folder}/x.h5"), "above 0 mm"),
+    ],
+)
+def test_a_replay_of_what_cannot_be(
+    refused: Callable[..., str],
+    made: Path,
+    real: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    given = [one.format(folder=tmp_path) for one in options]
+    assert words in refused("replay", made, *given, "--source", real)
+
+
+def test_a_replay_from_another_cohort(refused: Callable[..., str], made: Path) -> None:
+    assert "--source" in refused("replay", made, "--all", "--source", made)
+
+
 @pytest.mark.parametrize("command", [("simulate",), ("train", "c.h5"), ("augment", "--plugin=x")])
 def test_a_negative_seed(
     refused: Callable[..., str], tmp_path: Path, command: tuple[str, ...]

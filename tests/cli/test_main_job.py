@@ -187,6 +187,57 @@ def test_validate_passes_what_augment_accepted(
     assert all(math.isfinite(value) for value in found["figures"].values())
 
 
+def test_replay_gives_every_sample_again(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    ended = qctkit("replay", made, "--all", "--source", real)
+    assert ended.code == 0
+    assert ended.out.count("the same, byte for byte") == len(CohortFile(made))
+    first = CohortFile(made).sample_ids[0]
+    again = tmp_path / "again.h5"
+    assert qctkit("replay", made, first, "--source", real, "-o", again).code == 0
+    assert CohortFile(again).row(first) == CohortFile(made).row(first)
+
+
+def test_a_sample_that_does_not_come_out_again_ends_with_code_1(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    cohort = CohortFile(made)
+    first = cohort.load(cohort.sample_ids[0])
+    with CohortWriter(tmp_path / "other.h5", cohort.run, window=cohort.window) as writer:
+        volume = first.volume.with_voxels(first.volume.voxels + 1)
+        writer.add(0, replace(first, volume=volume))
+    ended = qctkit("replay", tmp_path / "other.h5", "--all", "--source", real)
+    assert ended.code == 1
+    assert "comes out otherwise" in ended.out
+
+
+def test_a_replay_on_another_grid_is_whole_but_not_for_training(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    first, fine = CohortFile(made).sample_ids[0], tmp_path / "fine.h5"
+    arguments = ("replay", made, first, "--source", real, "--spacing-mm", 2, 2, 2, "-o", fine)
+    assert qctkit(*arguments).code == 0
+    assert CohortFile(fine).summary(first)["spacing_mm"] == pytest.approx([2.0, 2.0, 2.0])
+    ended = qctkit("verify", fine, "--against", real)
+    assert ended.code == 0
+    assert "1 replayed on another grid" in ended.out
+    assert "cannot be compared" in qctkit("validate", fine, "--against", real).err
+    assert qctkit("train", fine, "-o", tmp_path / "predictors").code == 2
+
+
+def test_info_tells_how_one_sample_and_one_refusal_came_out(
+    qctkit: Callable[..., Any], made: Path
+) -> None:
+    cohort = CohortFile(made)
+    names = [cohort.sample_ids[0], *(one["candidate_id"] for one in cohort.refused[:1])]
+    for name in names:
+        told = qctkit("info", made, "--sample", name)
+        assert told.code == 0
+        assert "stopped:" in told.out
+        assert json.loads(qctkit("info", made, "--sample", name, "--json").out)["losses"]
+
+
 def test_validate_fails_a_voxel_changed_outside_the_region(
     qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
 from qctkit.errors import InputError, TableError
 from qctkit.pipeline.augment import AugmentOptions, augment
-from qctkit.pipeline.augment_targets import check_targets
+from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.target_table import read_targets
 from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
@@ -119,6 +119,21 @@ def test_drawn_targets_obey_the_limits(
     for record in records(made):
         assert ages[3] <= record["targets"]["age_years"] <= ages[6]  # type: ignore[index]
     assert made.run["limits"] == [limits[0].words]
+
+
+def test_where_sex_is_kept_values_come_from_the_sources_own_sex(real: CohortFile) -> None:
+    sources = {one: real.subject(one) for one in real.sample_ids}
+    for target in drawn_targets(sources, ("weight_kg",), (), seed=0, most=30):
+        models = [one for one in sources.values() if one.weight_kg == target.values["weight_kg"]]
+        assert sources[target.source_sample_id].sex in {one.sex for one in models}
+    men = drawn_targets(sources, ("weight_kg",), (Limit("sex", 1.0, 1.0),), seed=0, most=30)
+    assert {sources[one.source_sample_id].sex for one in men} == {Sex.F, Sex.M}
+
+
+def test_a_cohort_that_knows_no_sex_is_drawn_from_as_it_is() -> None:
+    sources = {name: Subject(name, age_years=years) for name, years in (("A", 50.0), ("B", 70.0))}
+    first, second = drawn_targets(sources, ("age_years",), (), seed=0, most=2)
+    assert {first.values["age_years"], second.values["age_years"]} == {50.0, 70.0}
 
 
 def test_a_limit_of_what_is_not_carried_is_told(
