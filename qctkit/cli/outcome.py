@@ -23,7 +23,7 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     state = "accepted" if record["accepted"] else f"refused: {record['reason']}"
     yield record["candidate_id"], state
     yield "source", f"{record['source_sample_id']} ({_attributes(record['source_labels'])})"
-    yield "recipe", f"{record['recipe']}, edit {record['edit']}, seed {record['seed']}"
+    yield "recipe", f"{record['recipe']}, {' then '.join(record['edits'])}, seed {record['seed']}"
     yield "carried", ", ".join(record["carried"]) or "nothing"
     yield "target", _attributes(record["targets"]) or "none"
     yield "labels", _attributes(record["labels"])

@@ -38,7 +38,7 @@ def candidate_record(
         "source_sample_id": work.source.sample_id,
         "source_subject_id": work.source.subject.subject_id,
         "recipe": plan.recipe.name,
-        "edit": plan.edit.name,
+        "edits": [plan.recipe.edit],
         "view": view_record(plan.view),
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
         "carried": list(plan.carried),

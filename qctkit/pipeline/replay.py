@@ -100,13 +100,13 @@ class Replayer:
             ReplayError: the record does not say, or its edit is not installed.
         """
         record = synthesis.record
-        if "edit" not in record or "view" not in record:
+        if "edits" not in record or "view" not in record:
             raise ReplayError(
                 f"{sample_id} was made before edits and views were recorded; make the run again "
                 "with `qctkit augment` and its seed"
             )
         try:
-            edit = self._registry.edit(record["edit"])
+            (edit,) = [self._registry.edit(name) for name in record["edits"]]
         except PluginError as error:
             raise ReplayError(
                 f"{sample_id} cannot be made without its edit: {error}; install the plugin that "

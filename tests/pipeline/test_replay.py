@@ -106,7 +106,7 @@ def test_where_it_comes_out_otherwise_the_versions_that_differ_are_named(
 def test_an_edit_that_is_not_installed_is_named(
     made: CohortFile, real: CohortFile, tmp_path: Path
 ) -> None:
-    other = rewritten(made, tmp_path / "other.h5", {"edit": "shrink-ray"})
+    other = rewritten(made, tmp_path / "other.h5", {"edits": ["shrink-ray"]})
     with pytest.raises(ReplayError, match="'shrink-ray'"):
         replayer(other, real).replay(other.sample_ids[0])
 
