@@ -17,13 +17,14 @@ def knots(view: View) -> tuple[int, int, int]:
     return d, h, w
 
 
-def field_at(values: Tensor, positions: Tensor) -> Tensor:
-    """Return a field ``(N, d, h, w)`` of knots at positions ``(N or 1, D, H, W, 3)`` in [-1, 1].
+def field_at(values: Tensor, positions_mm: Tensor, view: View) -> Tensor:
+    """Return a field ``(N, d, h, w)`` of knots at frame positions ``(N or 1, D, H, W, 3)``, mm.
 
     Knots span the view; beyond it the field keeps its border value. Between knots it follows a
     trilinear interpolation with smoothstep weights, whose slope is continuous.
     """
-    counts = torch.tensor(values.shape[1:], dtype=positions.dtype)
+    positions = positions_mm / positions_mm.new_tensor(view.half_extent_mm)
+    counts = positions.new_tensor(values.shape[1:])
     cells = (positions.clamp(-1.0, 1.0) + 1.0) / 2.0 * (counts - 1.0)
     whole = cells.floor()
     part = cells - whole

@@ -110,9 +110,9 @@ def _evaluate(
     rows: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss ``(N,)``, and whether every aim is reached ``(N,)``."""
-    added = edit.change_hu(scene, parameters)
-    images = torch.stack([scene.hu + added, scene.femur], dim=1)
-    change = Change(edit, scene, added, parameters)
+    after = edit.apply(scene, parameters)
+    images = torch.stack([after.hu, after.femur], dim=1)
+    change = Change(edit, scene, after, parameters)
     loss = torch.zeros(len(rows))
     reached = torch.ones(len(rows), dtype=torch.bool)
     for aim in aims:

@@ -1,0 +1,110 @@
+"""Several edits as one, applied in order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qctkit.cohort import Sample
+from qctkit.contracts import Edit, Scene
+from qctkit.frame import FemurFrame
+from qctkit.view import View
+from qctkit.volume import Mask
+
+_Value = TypeVar("_Value")
+
+
+def compose(edits: Sequence[Edit]) -> Edit:
+    """Return edits as one that applies them in order; one alone is itself."""
+    return edits[0] if len(edits) == 1 else Composition(tuple(edits))
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Edits applied in order, each to what the one before it left.
+
+    Parameters are named ``edit.parameter``, such as ``morph.velocity_mm``.
+    """
+
+    edits: tuple[Edit, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the names of the edits in their order."""
+        return "+".join(edit.name for edit in self.edits)
+
+    @property
+    def account(self) -> str:
+        """Return what each edit may change, in plain words."""
+        return "; then ".join(edit.account for edit in self.edits)
+
+    @property
+    def moves(self) -> bool:
+        """Whether one of the edits moves anything."""
+        return any(edit.moves for edit in self.edits)
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Unit of each parameter."""
+        return self._merged(lambda edit: edit.units)
+
+    @property
+    def step_sizes(self) -> Mapping[str, float]:
+        """First step of each parameter, in its unit."""
+        return self._merged(lambda edit: edit.step_sizes)
+
+    @property
+    def spreads(self) -> Mapping[str, float]:
+        """Spread of each parameter among people, in its unit."""
+        return self._merged(lambda edit: edit.spreads)
+
+    def start(self, batch: int, view: View) -> dict[str, Tensor]:
+        """Return the parameters of all edits at zero."""
+        return self._merged(lambda edit: edit.start(batch, view))
+
+    def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
+        """Return the scene after all edits."""
+        for edit in self.edits:
+            scene = edit.apply(scene, _own(edit, parameters))
+        return scene
+
+    def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
+        """Return the voxels that any of the edits may change."""
+        return np.logical_or.reduce([edit.region(sample, frame, view) for edit in self.edits])
+
+    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Whether the parameters obey every edit's constraint."""
+        allowed = [edit.within_limits(_own(edit, parameters)) for edit in self.edits]
+        return torch.stack(allowed).all(dim=0)
+
+    def figures(self, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
+        """Return the figures of all edits, for each sample."""
+        figures = [edit.figures(_own(edit, parameters)) for edit in self.edits]
+        return [
+            {
+                f"{edit.name}.{name}": value
+                for edit, own in zip(self.edits, rows, strict=True)
+                for name, value in own.items()
+            }
+            for rows in zip(*figures, strict=True)
+        ]
+
+    def _merged(self, values: Callable[[Edit], Mapping[str, _Value]]) -> dict[str, _Value]:
+        return {
+            f"{edit.name}.{name}": value
+            for edit in self.edits
+            for name, value in values(edit).items()
+        }
+
+
+def _own(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parameters of one edit by the names that it knows."""
+    prefix = f"{edit.name}."
+    return {
+        name.removeprefix(prefix): values
+        for name, values in parameters.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,80 @@
+"""Scenes: what edits are applied to, on the predictors' view or on a scan's own voxels."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from qctkit.cohort import Sample
+from qctkit.contracts import Scene
+from qctkit.engine.grids import ViewGrid, VoxelGrid
+from qctkit.frame import FemurFrame
+from qctkit.geometry import Triple
+from qctkit.view import View, see
+from qctkit.volume import Mask
+
+DEPTH_LIMIT_MM = 40.0
+"""Depths are cut here: further from the bone's surface than any edit asks about."""
+
+
+def view_scene(images: Tensor, view: View) -> Scene:
+    """Return the scene of views ``(N, 2, D, H, W)`` (HU, femur share)."""
+    depths = [view_depth_mm(femur, view) for femur in images[:, 1].detach().numpy()]
+    depth_mm = torch.from_numpy(np.stack(depths)).to(images.dtype)
+    return Scene(
+        hu=images[:, 0],
+        femur=images[:, 1],
+        depth_mm=depth_mm,
+        positions_mm=torch.from_numpy(view.positions_mm).to(images.dtype)[None],
+        view=view,
+        view_depth_mm=depth_mm,
+        grid=ViewGrid(view),
+    )
+
+
+def scan_scene(
+    sample: Sample,
+    hu: NDArray[np.float32],
+    box: tuple[slice, slice, slice],
+    frame: FemurFrame,
+    view: View,
+) -> Scene:
+    """Return the scene of a box of a scan's own voxels, with ``hu`` as the box shows it."""
+    geometry = sample.volume.geometry.crop(box)
+    femur = sample.femur.voxels[box]
+    share = see(sample.volume, sample.femur, frame, view).femur
+    world = geometry.to_world(np.moveaxis(np.indices(geometry.shape), 0, -1))
+    positions_mm = frame.from_world(world).astype(np.float32)
+    return Scene(
+        hu=torch.from_numpy(hu)[None],
+        femur=torch.from_numpy(femur.astype(np.float32))[None],
+        depth_mm=torch.from_numpy(depth_mm(femur, geometry.spacing_mm))[None],
+        positions_mm=torch.from_numpy(positions_mm)[None],
+        view=view,
+        view_depth_mm=torch.from_numpy(view_depth_mm(share, view))[None],
+        grid=VoxelGrid.of(geometry, frame),
+    )
+
+
+def depth_mm(femur: Mask, spacing_mm: Triple) -> NDArray[np.float32]:
+    """Return the depth of each voxel ``(D, H, W)`` below the mask's surface, negative outside.
+
+    The surface lies half a voxel (of the least spacing) outside the mask's outermost centres.
+    """
+    half = min(spacing_mm) / 2
+    depth = -DEPTH_LIMIT_MM * np.ones(femur.shape, dtype=np.float32)
+    if femur.any():
+        inside = ndimage.distance_transform_edt(femur, sampling=spacing_mm)
+        outside = ndimage.distance_transform_edt(~femur, sampling=spacing_mm)
+        depth = np.where(femur, inside - half, half - outside).astype(np.float32)
+    return np.clip(depth, -DEPTH_LIMIT_MM, DEPTH_LIMIT_MM)
+
+
+def view_depth_mm(femur: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+    """Return the depth on a view's grid from the femur's share of its voxels, both ``(D, H, W)``.
+
+    Smoothed by one voxel, since shares above a half make a surface of steps.
+    """
+    spacing_mm = (view.spacing_mm,) * 3
+    return ndimage.gaussian_filter(depth_mm(femur > 0.5, spacing_mm), 1.0, mode="nearest")
