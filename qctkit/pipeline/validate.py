@@ -8,7 +8,7 @@ from qctkit.cohort import Record, Sample
 from qctkit.contracts import Candidate, Reading, Role, Verdict
 from qctkit.density import measure_density
 from qctkit.errors import CohortFileError
-from qctkit.pipeline.augment import cohort_reference
+from qctkit.pipeline.reference import cohort_reference
 from qctkit.progress import Progress
 from qctkit.registry import Registry
 from qctkit.store.reader import CohortFile
