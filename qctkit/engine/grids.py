@@ -1,6 +1,7 @@
 """The two kinds of voxels: those of the predictors' view and a scan's own."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ def _at(values: Tensor, index: Tensor, last: Tensor) -> Tensor:
 
 
 def _splined(
-    values: NDArray[np.float32], shift: NDArray[np.float32], order: int
+    values: NDArray[np.float32], shift: NDArray[np.float32], order: Literal[1, 3]
 ) -> NDArray[np.float32]:
     """Return an array ``(D, H, W)`` at its voxels plus ``shift`` ``(D, H, W, 3)``, in voxels."""
     moved = (shift != 0.0).any(axis=-1)

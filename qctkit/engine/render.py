@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from qctkit.engine.scenes import scan_scene
 from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import INT16_RANGE, Mask, Volume
+
+Box: TypeAlias = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +50,17 @@ def render(
     if voxels.dtype == np.int16:
         changed = np.clip(np.rint(changed), *INT16_RANGE)
     voxels[box] = np.where(region[box], changed, voxels[box]).astype(voxels.dtype)
-    return Rendering(volume.with_voxels(voxels), sample.femur)
+    femur = _moved(sample.femur, after.femur[0].numpy() > 0.5, region, box)
+    return Rendering(volume.with_voxels(voxels), femur if edit.moves else sample.femur)
 
 
-def _box(region: Mask) -> tuple[slice, slice, slice]:
+def _moved(femur: FemurMask, inside: Mask, region: Mask, box: Box) -> FemurMask:
+    """Return the mask with what lies in a box's part of the region replaced."""
+    voxels = femur.voxels.copy()
+    voxels[box] = np.where(region[box], inside, voxels[box])
+    return replace(femur, voxels=voxels)
+
+
+def _box(region: Mask) -> Box:
     d, h, w = (slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(region))
     return d, h, w

@@ -68,7 +68,7 @@ def depth_mm(femur: Mask, spacing_mm: Triple) -> NDArray[np.float32]:
         inside = ndimage.distance_transform_edt(femur, sampling=spacing_mm)
         outside = ndimage.distance_transform_edt(~femur, sampling=spacing_mm)
         depth = np.where(femur, inside - half, half - outside).astype(np.float32)
-    return np.clip(depth, -DEPTH_LIMIT_MM, DEPTH_LIMIT_MM)
+    return np.asarray(np.clip(depth, -DEPTH_LIMIT_MM, DEPTH_LIMIT_MM))
 
 
 def view_depth_mm(femur: NDArray[np.float32], view: View) -> NDArray[np.float32]:
@@ -77,4 +77,5 @@ def view_depth_mm(femur: NDArray[np.float32], view: View) -> NDArray[np.float32]
     Smoothed by one voxel, since shares above a half make a surface of steps.
     """
     spacing_mm = (view.spacing_mm,) * 3
-    return ndimage.gaussian_filter(depth_mm(femur > 0.5, spacing_mm), 1.0, mode="nearest")
+    depth = depth_mm(femur > 0.5, spacing_mm)
+    return np.asarray(ndimage.gaussian_filter(depth, 1.0, mode="nearest"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from qctkit.cohort import Record
 from qctkit.contracts import Edit, LossTerm, Recipe, Role, Validator
 from qctkit.density import DensityReference
+from qctkit.engine.edits.composition import compose
 from qctkit.engine.targets import Target, draw_target
 from qctkit.errors import PluginError
 from qctkit.pipeline.carry import Carrying, reads
@@ -107,7 +108,7 @@ def make_plan(
     return Plan(
         cohort=cohort,
         recipe=recipe,
-        edit=registry.edit(recipe.edit),
+        edit=compose([registry.edit(name) for name in recipe.edits]),
         predictors=predictors,
         drivers=drivers,
         validators=tuple(registry.validator(name) for name in recipe.validators),

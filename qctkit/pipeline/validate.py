@@ -102,6 +102,7 @@ def _candidate(sample: Sample, real: CohortFile) -> Candidate:
     return Candidate(
         source=source,
         volume=sample.volume,
+        femur=sample.femur,
         region=sample.synthesis.region,
         label=sample.subject,
         carried=tuple(record["carried"]),

@@ -24,7 +24,8 @@ def reference(people: tuple[Sample, ...]) -> DensityReference:
 def candidate(people: tuple[Sample, ...]) -> Candidate:
     """Give a candidate that is its source, with nothing carried."""
     source = people[0]
-    return Candidate(source, source.volume, source.femur.voxels, source.subject, (), ())
+    femur = source.femur
+    return Candidate(source, source.volume, femur, femur.voxels, source.subject, (), ())
 
 
 def _changed(candidate: Candidate, change: Callable[[np.ndarray], None]) -> Candidate:

@@ -73,7 +73,8 @@ class Composition:
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the voxels that any of the edits may change."""
-        return np.logical_or.reduce([edit.region(sample, frame, view) for edit in self.edits])
+        regions = [edit.region(sample, frame, view) for edit in self.edits]
+        return np.asarray(np.logical_or.reduce(regions))
 
     def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Whether the parameters obey every edit's constraint."""

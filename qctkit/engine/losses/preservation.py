@@ -6,6 +6,7 @@ from torch import Tensor
 
 from qctkit.contracts import Change
 
+
 @dataclass(frozen=True)
 class Size:
     """Mean squared parameter in units of its spread among people: half a Mahalanobis distance."""
