@@ -58,11 +58,13 @@ def register_predictors() -> "Sequence[PredictorFamily]":
 
 @hookimpl
 def register_edits() -> "Sequence[Edit]":
-    """Return the density field and the study's free voxels."""
+    """Return the edits of density, shape and soft tissue, and the study's free voxels."""
     from qctkit.engine.edits.density_field import DensityField
+    from qctkit.engine.edits.morph import Morph
+    from qctkit.engine.edits.soft_tissue import SoftTissue
     from qctkit.engine.edits.voxel import Voxel
 
-    return (DensityField(), Voxel())
+    return (DensityField(), Morph(), SoftTissue(), Voxel())
 
 
 @hookimpl

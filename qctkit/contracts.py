@@ -320,12 +320,14 @@ class Edit(Protocol):
         """Return the voxels ``(D, H, W)`` of a scan that the edit may change."""
         ...
 
-    def within_limits(self, parameters: "Mapping[str, Tensor]") -> "Tensor":
+    def within_limits(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
         """Return ``(N,)`` bool: whether the parameters obey the edit's own constraint."""
         ...
 
-    def figures(self, parameters: "Mapping[str, Tensor]") -> Sequence[Mapping[str, float]]:
-        """Return, for each sample, how far the edit goes and is from its limits, with units."""
+    def figures(
+        self, scene: Scene, parameters: "Mapping[str, Tensor]"
+    ) -> Sequence[Mapping[str, float]]:
+        """Return, for each sample, how far the edit goes, by name with unit."""
         ...
 
 

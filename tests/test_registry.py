@@ -39,7 +39,7 @@ def _recipe(name: str) -> Recipe:
 
 def test_the_built_in_components_come_through_the_hooks() -> None:
     registry = load_registry(())
-    assert registry.names("edits") == ("density-field", "voxel")
+    assert registry.names("edits") == ("density-field", "morph", "soft-tissue", "voxel")
     assert registry.names("losses") == ("size", "smoothness", "total-variation")
     assert {"attributes", "density", "structure"} <= set(registry.names("validators"))
     assert {"bone-density", "sex-network", "reader-network"} <= set(registry.names("predictors"))

@@ -1,5 +1,7 @@
 """Smooth scalar fields on a coarse grid of knots in the femur frame."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,5 +34,23 @@ def field_at(values: Tensor, positions_mm: Tensor, view: View) -> Tensor:
     grid = smooth.flip(-1).expand(len(values), *smooth.shape[1:])
     sampled = torch.nn.functional.grid_sample(
         values[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return sampled[:, 0]
+
+
+def view_values_at(
+    values: Tensor, positions_mm: Tensor, view: View, padding: Literal["zeros", "border"]
+) -> Tensor:
+    """Return values ``(N, *view.shape)`` on a view's grid at frame positions, mm.
+
+    Trilinear; ``padding`` says what lies beyond the view.
+    """
+    grid = (positions_mm / positions_mm.new_tensor(view.half_extent_mm)).flip(-1)
+    sampled = torch.nn.functional.grid_sample(
+        values[:, None],
+        grid.expand(len(values), *grid.shape[1:]),
+        mode="bilinear",
+        padding_mode=padding,
+        align_corners=True,
     )
     return sampled[:, 0]

@@ -33,7 +33,7 @@ def candidate_record(
         "carried": list(plan.carried),
         "targets": _targets(work.target.values, plan.driven),
         "extrapolates": list(outside_range(work.target.values, tuple(plan.sources.values()))),
-        "edit": _edit_figures(plan, outcome),
+        "edit": {name: round(value, 4) for name, value in outcome.figures.items()},
         "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
         "labels": {name: getattr(label, name) for name in ATTRIBUTES},
         "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},
@@ -56,12 +56,6 @@ def _targets(values: Mapping[str, float], driven: Sequence[str]) -> Record:
     if asked["sex"] is not None:
         asked["sex"] = "M" if values["sex"] > 0.5 else "F"
     return asked
-
-
-def _edit_figures(plan: Plan, outcome: Outcome) -> Record:
-    """Return how far the edit went, by figure with unit."""
-    (figures,) = plan.edit.figures({name: one[None] for name, one in outcome.parameters.items()})
-    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _reading_record(reading: Reading) -> Record:

@@ -48,17 +48,18 @@ def test_the_region_is_that_of_all_edits(
     assert (both == (each[0] | each[1])).all()
 
 
-def test_it_is_within_limits_where_every_edit_is(small_view: View) -> None:
+def test_it_is_within_limits_where_every_edit_is(scene: Scene, small_view: View) -> None:
     parameters = BOTH.start(3, small_view)
     parameters["voxel.change_hu"][0] += 1e6
     parameters["density-field.shift_hu"][1] += 1e6
-    assert BOTH.within_limits(parameters).tolist() == [False, False, True]
+    three = scene.take(torch.tensor([0, 0, 0]))
+    assert BOTH.within_limits(three, parameters).tolist() == [False, False, True]
 
 
-def test_figures_say_which_edit_they_are_of(small_view: View) -> None:
+def test_figures_say_which_edit_they_are_of(scene: Scene, small_view: View) -> None:
     parameters = BOTH.start(2, small_view)
     parameters["voxel.change_hu"][1, 0, 0, 0] = -7.0
-    figures = BOTH.figures(parameters)
+    figures = BOTH.figures(scene.take(torch.tensor([0, 0])), parameters)
     assert [one["voxel.largest_change_hu"] for one in figures] == [0.0, 7.0]
     assert figures[1]["density-field.largest_shift_hu"] == 0.0
 

@@ -85,9 +85,9 @@ class _LeavesItsLimits(DensityField):
     last_allowed: int = 19
     asked: list[int] = field(default_factory=list)
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         self.asked.append(1)
-        return super().within_limits(parameters) & (len(self.asked) <= self.last_allowed)
+        return super().within_limits(scene, parameters) & (len(self.asked) <= self.last_allowed)
 
 
 def test_beyond_its_limits_a_candidate_is_refused_though_it_reads_as_wanted(

@@ -1,6 +1,6 @@
 """Several edits as one, applied in order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -76,22 +76,30 @@ class Composition:
         regions = [edit.region(sample, frame, view) for edit in self.edits]
         return np.asarray(np.logical_or.reduce(regions))
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         """Whether the parameters obey every edit's constraint."""
-        allowed = [edit.within_limits(_own(edit, parameters)) for edit in self.edits]
+        steps = self._steps(scene, parameters)
+        allowed = [edit.within_limits(shown, own) for edit, shown, own in steps]
         return torch.stack(allowed).all(dim=0)
 
-    def figures(self, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
+    def figures(self, scene: Scene, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
         """Return the figures of all edits, for each sample."""
-        figures = [edit.figures(_own(edit, parameters)) for edit in self.edits]
+        steps = self._steps(scene, parameters)
+        columns = [(edit.name, edit.figures(shown, own)) for edit, shown, own in steps]
         return [
-            {
-                f"{edit.name}.{name}": value
-                for edit, own in zip(self.edits, rows, strict=True)
-                for name, value in own.items()
-            }
-            for rows in zip(*figures, strict=True)
+            {f"{edit}.{name}": value for edit, rows in columns for name, value in rows[n].items()}
+            for n in range(len(scene.hu))
         ]
+
+    def _steps(
+        self, scene: Scene, parameters: Mapping[str, Tensor]
+    ) -> Iterator[tuple[Edit, Scene, dict[str, Tensor]]]:
+        """Yield each edit with the scene that it is applied to and its own parameters."""
+        for number, edit in enumerate(self.edits):
+            own = _own(edit, parameters)
+            yield edit, scene, own
+            if number + 1 < len(self.edits):
+                scene = edit.apply(scene, own)
 
     def _merged(self, values: Callable[[Edit], Mapping[str, _Value]]) -> dict[str, _Value]:
         return {

@@ -74,14 +74,18 @@ class DensityField:
         distance_mm = ndimage.distance_transform_edt(~sample.femur.voxels, sampling=spacing)
         return np.asarray(distance_mm <= LEAK_MM)
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         """Whether no factor or shift leaves the range of human bone."""
         largest = _largest(parameters)
         return (largest["log_factor"] <= LARGEST_LOG_FACTOR) & (
             largest["shift_hu"] <= LARGEST_SHIFT_HU
         )
 
-    def figures(self, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
+    def figures(
+        self,
+        scene: Scene,  # noqa: ARG002
+        parameters: Mapping[str, Tensor],
+    ) -> list[Mapping[str, float]]:
         """Return the largest factor's logarithm and the largest shift in HU."""
         largest = _largest(parameters)
         return [

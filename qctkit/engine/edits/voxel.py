@@ -6,13 +6,14 @@ Kept as the baseline: it meets every target by its own predictor and changes not
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
+from qctkit.engine.fields import view_values_at
 from qctkit.engine.grids import ViewGrid
+from qctkit.engine.regions import within_box
 from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import Mask
@@ -44,19 +45,17 @@ class Voxel:
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the voxels inside the view's box."""
-        geometry = sample.volume.geometry
-        indices = np.moveaxis(np.indices(geometry.shape), 0, -1)
-        inside = np.empty(geometry.shape, dtype=bool)
-        for d in range(geometry.shape[0]):
-            offset = np.abs(frame.from_world(geometry.to_world(indices[d])))
-            inside[d] = (offset <= view.half_extent_mm).all(axis=-1)
-        return inside
+        return within_box(sample, frame, view.half_extent_mm)
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         """Whether the change stays within what a scanner can show."""
         return _largest(parameters) <= LARGEST_CHANGE_HU
 
-    def figures(self, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
+    def figures(
+        self,
+        scene: Scene,  # noqa: ARG002
+        parameters: Mapping[str, Tensor],
+    ) -> list[Mapping[str, float]]:
         """Return the largest change in HU."""
         return [{"largest_change_hu": float(one)} for one in _largest(parameters)]
 
@@ -65,12 +64,7 @@ def _at(values: Tensor, scene: Scene) -> Tensor:
     """Return values ``(N, *view.shape)`` on the view's grid at the scene's voxels."""
     if isinstance(scene.grid, ViewGrid):
         return values
-    relative = scene.positions_mm / scene.positions_mm.new_tensor(scene.view.half_extent_mm)
-    grid = relative.flip(-1).expand(len(values), *relative.shape[1:])
-    sampled = torch.nn.functional.grid_sample(
-        values[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True
-    )
-    return sampled[:, 0]
+    return view_values_at(values, scene.positions_mm, scene.view, padding="zeros")
 
 
 def _largest(parameters: Mapping[str, Tensor]) -> Tensor:
