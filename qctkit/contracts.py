@@ -272,7 +272,7 @@ class Edit(Protocol):
         - parameters are in the physical units that ``units`` names and know no voxel grid: the
           same ones change a coarse view and the full-resolution scan alike;
         - ``apply`` changes nothing outside ``region``, grown by the scanner's blur;
-        - an edit that does not move anything gives back the scene's own ``femur`` and depths;
+        - an edit that moves nothing gives back the scene's own ``femur`` and depths;
         - each sample's result depends on its own scene and parameters alone;
         - ``step_sizes`` are Adam's first step for each parameter, in its unit, and ``spreads``
           what each varies by among people of one age and sex.
@@ -289,8 +289,8 @@ class Edit(Protocol):
         ...
 
     @property
-    def moves(self) -> bool:
-        """Whether anything changes its place, so that the femur has another outline afterwards."""
+    def reach_mm(self) -> float:
+        """Furthest that anything may move, mm; 0 for an edit that leaves all in its place."""
         ...
 
     @property

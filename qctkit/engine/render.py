@@ -1,8 +1,7 @@
 """From the parameters of an edit to the full-resolution scan."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,12 +9,18 @@ from torch import Tensor
 
 from qctkit.cohort import FemurMask, Sample
 from qctkit.contracts import Edit
-from qctkit.engine.scenes import scan_scene
+from qctkit.engine.noise import without_noise
+from qctkit.engine.scenes import Box, scan_scene, view_depth_mm
 from qctkit.frame import FemurFrame
-from qctkit.view import View
+from qctkit.view import View, see
 from qctkit.volume import INT16_RANGE, Mask, Volume
 
-Box: TypeAlias = tuple[slice, slice, slice]
+SLAB_VOXELS = 8_000_000
+"""Voxels worked on at once; about 100 bytes each are in use."""
+
+BLUR_MARGIN_MM = 4.0
+SPLINE_MARGIN = 8
+"""How far from a slab's end the scanner's blur (mm) and a cubic spline (slices) still look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,31 +41,46 @@ def render(
 ) -> Rendering:
     """Return the sample's volume and femur with the edit applied at their own resolution.
 
-    The change is cut to the region; every voxel outside is the source's. Whole-number volumes
-    stay whole numbers, and an edit that moves nothing keeps the mask itself.
+    An edit that moves things moves the scan without its noise; the noise stays where it was. The
+    change is cut to the region, every voxel outside is the source's; whole-number volumes stay
+    whole numbers; a mask that is not moved stays itself.
     """
     box = _box(region)
-    volume = sample.volume
-    scene = scan_scene(sample, volume.voxels[box].astype(np.float32), box, frame, view)
-    with torch.no_grad():
-        batch = {name: values[None] for name, values in parameters.items()}
-        after = edit.apply(scene, batch)
-    voxels = volume.voxels.copy()
-    changed = after.hu[0].numpy()
-    if voxels.dtype == np.int16:
-        changed = np.clip(np.rint(changed), *INT16_RANGE)
-    voxels[box] = np.where(region[box], changed, voxels[box]).astype(voxels.dtype)
-    femur = _moved(sample.femur, after.femur[0].numpy() > 0.5, region, box)
-    return Rendering(volume.with_voxels(voxels), femur if edit.moves else sample.femur)
-
-
-def _moved(femur: FemurMask, inside: Mask, region: Mask, box: Box) -> FemurMask:
-    """Return the mask with what lies in a box's part of the region replaced."""
-    voxels = femur.voxels.copy()
-    voxels[box] = np.where(region[box], inside, voxels[box])
-    return replace(femur, voxels=voxels)
+    source = sample.volume.voxels[box].astype(np.float32)
+    quiet = without_noise(source) if edit.reach_mm else source
+    share = see(sample.volume, sample.femur, frame, view).femur
+    seen_depth_mm = view_depth_mm(share, view)
+    batch = {name: values[None] for name, values in parameters.items()}
+    voxels, femur = sample.volume.voxels.copy(), sample.femur.voxels.copy()
+    for slab, inner in _slabs(box, sample.volume.spacing_mm[0], edit.reach_mm):
+        shown = quiet[slab.start - box[0].start : slab.stop - box[0].start]
+        scene = scan_scene(sample, (slab, *box[1:]), shown, frame, view, seen_depth_mm)
+        with torch.no_grad():
+            after = edit.apply(scene, batch)
+        part = slice(inner.start - slab.start, inner.stop - slab.start)
+        place = (inner, *box[1:])
+        noise = (source - quiet)[inner.start - box[0].start : inner.stop - box[0].start]
+        changed = after.hu[0].numpy()[part] + noise
+        if voxels.dtype == np.int16:
+            changed = np.clip(np.rint(changed), *INT16_RANGE)
+        voxels[place] = np.where(region[place], changed, voxels[place]).astype(voxels.dtype)
+        inside = after.femur[0].numpy()[part] > 0.5
+        femur[place] = np.where(region[place], inside, femur[place])
+    return Rendering(sample.volume.with_voxels(voxels), replace(sample.femur, voxels=femur))
 
 
 def _box(region: Mask) -> Box:
     d, h, w = (slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(region))
     return d, h, w
+
+
+def _slabs(box: Box, spacing_mm: float, reach_mm: float) -> Iterator[tuple[slice, slice]]:
+    """Yield slices along D of slabs with their margins, and of what each of them is for."""
+    depth, height, width = (one.stop - one.start for one in box)
+    margin = int(np.ceil((reach_mm + BLUR_MARGIN_MM) / spacing_mm)) + SPLINE_MARGIN
+    most = SLAB_VOXELS // (height * width)
+    step = depth if depth <= most else max(most - 2 * margin, margin)
+    for start in range(box[0].start, box[0].stop, step):
+        stop = min(start + step, box[0].stop)
+        slab = slice(max(start - margin, box[0].start), min(stop + margin, box[0].stop))
+        yield slab, slice(start, stop)

@@ -1,5 +1,7 @@
 """Scenes: what edits are applied to, on the predictors' view or on a scan's own voxels."""
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,8 +13,10 @@ from qctkit.contracts import Scene
 from qctkit.engine.grids import ViewGrid, VoxelGrid
 from qctkit.frame import FemurFrame
 from qctkit.geometry import Triple
-from qctkit.view import View, see
+from qctkit.view import View
 from qctkit.volume import Mask
+
+Box: TypeAlias = tuple[slice, slice, slice]
 
 DEPTH_LIMIT_MM = 40.0
 """Depths are cut here: further from the bone's surface than any edit asks about."""
@@ -35,24 +39,32 @@ def view_scene(images: Tensor, view: View) -> Scene:
 
 def scan_scene(
     sample: Sample,
+    box: Box,
     hu: NDArray[np.float32],
-    box: tuple[slice, slice, slice],
     frame: FemurFrame,
     view: View,
+    seen_depth_mm: NDArray[np.float32],
 ) -> Scene:
-    """Return the scene of a box of a scan's own voxels, with ``hu`` as the box shows it."""
+    """Return the scene of a box of a scan's own voxels.
+
+    Args:
+        sample: the scan.
+        box: slices along ``(D, H, W)``.
+        hu: what the box shows, of its shape.
+        frame: where the femur lies.
+        view: the grid that the knots of parameters span.
+        seen_depth_mm: the depth on that grid, ``view_depth_mm`` of the same femur.
+    """
     geometry = sample.volume.geometry.crop(box)
     femur = sample.femur.voxels[box]
-    share = see(sample.volume, sample.femur, frame, view).femur
-    world = geometry.to_world(np.moveaxis(np.indices(geometry.shape), 0, -1))
-    positions_mm = frame.from_world(world).astype(np.float32)
+    world = geometry.to_world(np.moveaxis(np.indices(geometry.shape, dtype=np.float32), 0, -1))
     return Scene(
         hu=torch.from_numpy(hu)[None],
         femur=torch.from_numpy(femur.astype(np.float32))[None],
         depth_mm=torch.from_numpy(depth_mm(femur, geometry.spacing_mm))[None],
-        positions_mm=torch.from_numpy(positions_mm)[None],
+        positions_mm=torch.from_numpy(frame.from_world(world).astype(np.float32))[None],
         view=view,
-        view_depth_mm=torch.from_numpy(view_depth_mm(share, view))[None],
+        view_depth_mm=torch.from_numpy(seen_depth_mm)[None],
         grid=VoxelGrid.of(geometry, frame),
     )
 

@@ -3,8 +3,9 @@ import torch
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
-from qctkit.engine.edits.composition import Composition, compose
+from qctkit.engine.edits.composition import compose
 from qctkit.engine.edits.density_field import DensityField
+from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.voxel import Voxel
 from qctkit.engine.scenes import view_scene
 from qctkit.frame import FemurFrame
@@ -64,6 +65,6 @@ def test_figures_say_which_edit_they_are_of(scene: Scene, small_view: View) -> N
     assert figures[1]["density-field.largest_shift_hu"] == 0.0
 
 
-def test_it_moves_where_one_of_its_edits_does() -> None:
-    assert not BOTH.moves
-    assert isinstance(BOTH, Composition)
+def test_it_reaches_as_far_as_all_its_edits_together() -> None:
+    assert BOTH.reach_mm == 0.0
+    assert compose([DensityField(), Morph(), Morph()]).reach_mm == 2 * Morph().reach_mm

@@ -42,9 +42,9 @@ class Composition:
         return "; then ".join(edit.account for edit in self.edits)
 
     @property
-    def moves(self) -> bool:
-        """Whether one of the edits moves anything."""
-        return any(edit.moves for edit in self.edits)
+    def reach_mm(self) -> float:
+        """Furthest that all edits together may move anything, mm."""
+        return sum(edit.reach_mm for edit in self.edits)
 
     @property
     def units(self) -> Mapping[str, str]:

@@ -47,7 +47,7 @@ class DensityField:
         "density of the femur, smoothly; the outline, soft tissue and everything further than 2 mm "
         "from the bone keep their voxels"
     )
-    moves: bool = False
+    reach_mm: float = 0.0
     units: Mapping[str, str] = field(default_factory=lambda: {"log_factor": "", "shift_hu": "HU"})
     step_sizes: Mapping[str, float] = field(
         default_factory=lambda: {"log_factor": 0.02, "shift_hu": 4.0}

@@ -19,8 +19,8 @@ LARGEST_DETERMINANT = 3.0
 """Volume that a small volume may shrink or grow to: three times is more than any two adults'
 bones differ by, and a fold would be at 0."""
 
-LARGEST_DISPLACEMENT_MM = 25.0
-"""Half the width of a femoral head."""
+LARGEST_DISPLACEMENT_MM = 20.0
+"""Nearly half the width of a femoral head."""
 
 SPREAD_MM = 3.0
 """Lengths of the proximal femur differ by about 7 % among people of one sex [A]: 3 mm over a
@@ -40,7 +40,7 @@ class Morph:
         "the shape of the femur and of what surrounds it, by a smooth map that can be inverted; "
         "it fades out within 50 mm beyond the box that predictors see"
     )
-    moves: bool = True
+    reach_mm: float = LARGEST_DISPLACEMENT_MM
     units: Mapping[str, str] = field(default_factory=lambda: {"velocity_mm": "mm"})
     step_sizes: Mapping[str, float] = field(default_factory=lambda: {"velocity_mm": 0.3})
     spreads: Mapping[str, float] = field(default_factory=lambda: {"velocity_mm": SPREAD_MM})
@@ -58,7 +58,7 @@ class Morph:
         return within_box(sample, frame, reach_mm(velocity_knots(view)))
 
     def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
-        """Whether the map keeps its sense everywhere and goes no further than 25 mm."""
+        """Whether the map keeps its sense everywhere and goes no further than 20 mm."""
         return allowed(_origin(parameters))
 
     def figures(

@@ -30,7 +30,7 @@ class Voxel:
 
     name: str = "voxel"
     account: str = "any voxel near the femur, each freely; nothing keeps the change physical"
-    moves: bool = False
+    reach_mm: float = 0.0
     units: Mapping[str, str] = field(default_factory=lambda: {"change_hu": "HU"})
     step_sizes: Mapping[str, float] = field(default_factory=lambda: {"change_hu": 5.0})
     spreads: Mapping[str, float] = field(default_factory=lambda: {"change_hu": SPREAD_HU})
