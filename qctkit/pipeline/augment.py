@@ -8,6 +8,7 @@ from qctkit.contracts import Recipe
 from qctkit.networks import one_thread
 from qctkit.pipeline.augment_candidate import make_candidates
 from qctkit.pipeline.augment_plan import BATCH, AugmentOptions, Plan, make_plan, run_record
+from qctkit.pipeline.augment_targets import extrapolation_words
 from qctkit.pipeline.carry import Carrying, carrying
 from qctkit.pipeline.train import refuse_made_samples
 from qctkit.predictors.trained import PredictorSet
@@ -46,7 +47,7 @@ def augment(
 
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
-        InputError: the targets or the resumed run do not fit.
+        InputError: the targets do not fit the recipe or the cohort, or the resumed run this one.
     """
     refuse_made_samples(cohort)
     outcomes = carrying(recipe, predictors)
@@ -58,6 +59,14 @@ def augment(
             "no attribute is carried: samples keep all labels of their source, and their density "
             "varies within what real subjects of equal attributes show"
         )
+    for limit in options.limits:
+        if limit.attribute not in plan.driven and not limit.same_as_source:
+            progress.say(
+                f"{limit.attribute} is not carried: targets come from real subjects with "
+                f"{limit.words}, but samples keep the {limit.attribute} of their source"
+            )
+    for words in extrapolation_words(plan.targets, plan.sources, plan.driven, plan.cohort_range):
+        progress.say(words)
     run = run_record(plan, outcomes)
     with (
         CohortWriter(
@@ -72,8 +81,8 @@ def augment(
 
 def _make(plan: Plan, writer: CohortWriter, task: Task) -> tuple[int, int]:
     """Make candidates batch by batch; return how many were accepted and refused."""
-    for first in range(0, plan.options.budget, BATCH):
-        numbers = range(first, min(first + BATCH, plan.options.budget))
+    for first in range(0, len(plan.targets), BATCH):
+        numbers = range(first, min(first + BATCH, len(plan.targets)))
         accepted, refused = writer.stored()
         if accepted >= plan.options.samples:
             break

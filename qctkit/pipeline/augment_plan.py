@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from qctkit.cohort import Record
 from qctkit.contracts import Edit, LossTerm, Recipe, Role, Validator
 from qctkit.density import DensityReference
+from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
-from qctkit.engine.targets import Target, draw_target
+from qctkit.engine.target_draw import Limit
+from qctkit.engine.targets import Target
 from qctkit.errors import PluginError
+from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.carry import Carrying, reads
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.versions import versions
@@ -31,19 +34,21 @@ class AugmentOptions:
         samples: accepted samples wanted.
         seed: of every draw.
         max_candidates: most candidates to try; None allows four a sample.
-        targets: explicit targets; empty draws them from the cohort.
+        targets: explicit targets, one a candidate; empty draws them from the cohort.
+        limits: whom drawn targets may be taken from.
     """
 
     samples: int = 16
     seed: int = 0
     max_candidates: int | None = None
     targets: tuple[Target, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     @property
     def budget(self) -> int:
-        """Candidates that may be made."""
+        """Most candidates to make."""
         if self.targets:
-            return len(self.targets)
+            return min(self.max_candidates or len(self.targets), len(self.targets))
         return self.max_candidates or 4 * self.samples
 
 
@@ -62,6 +67,8 @@ class Plan:
     driven: tuple[str, ...]
     reference: DensityReference
     sources: Mapping[str, Subject]
+    cohort_range: CohortRange
+    targets: tuple[Target, ...]
     options: AugmentOptions
 
     @property
@@ -69,12 +76,6 @@ class Plan:
         """The grid that is optimised on: that of the predictors that drive."""
         names = [one.name for one in self.drivers] or [self.recipe.carried_by]
         return self.predictors.shared_view(names)
-
-    def target(self, number: int) -> Target:
-        """Return the target of a candidate, the same whatever was made before."""
-        if self.options.targets:
-            return self.options.targets[number]
-        return draw_target(self.sources, self.driven, self.options.seed, number)
 
 
 def make_plan(
@@ -90,20 +91,15 @@ def make_plan(
 
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
+        InputError: a target is of an attribute that is not driven, or none can be drawn.
     """
-    drivers = tuple(
-        predictors.named(name) for name in recipe.predictors if _trained(predictors, name)
-    )
-    for driver in drivers:
-        if driver.role is Role.READER:
-            raise PluginError(
-                f"recipe {recipe.name} puts {driver.name} into the loop, but it is a reader: a "
-                "judge must stay outside; choose a predictor of role 'loop'"
-            )
+    drivers = _drivers(recipe, predictors)
     carried = tuple(outcome.attribute for outcome in outcomes if outcome.carried)
-    readable = {name for one in drivers for name in one.attributes if reads(one, name)}
-    driven = (
-        tuple(name for name in ATTRIBUTES if name in readable) if recipe.drives_all else carried
+    driven = _readable(drivers) if recipe.drives_all else carried
+    sources = {sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids}
+    check_targets(options.targets, sources, recipe, driven, outcomes)
+    targets = options.targets[: options.budget] or drawn_targets(
+        sources, driven, options.limits, seed=options.seed, most=options.budget
     )
     return Plan(
         cohort=cohort,
@@ -116,9 +112,28 @@ def make_plan(
         carried=carried,
         driven=driven,
         reference=cohort_reference(cohort, progress),
-        sources={sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids},
+        sources=sources,
+        cohort_range=cohort_range(list(sources.values())),
+        targets=targets,
         options=options,
     )
+
+
+def _drivers(recipe: Recipe, predictors: PredictorSet) -> tuple[TrainedPredictor, ...]:
+    """Return the predictors in the loop, of those that the cohort could teach."""
+    trained = {one.name for one in predictors.predictors}
+    drivers = tuple(predictors.named(name) for name in recipe.predictors if name in trained)
+    for driver in drivers:
+        if driver.role is Role.READER:
+            raise PluginError(
+                f"recipe {recipe.name} puts {driver.name} into the loop, but it is a reader: a "
+                "judge must stay outside; choose a predictor of role 'loop'"
+            )
+    return drivers
+
+
+def _readable(drivers: Sequence[TrainedPredictor]) -> tuple[str, ...]:
+    return tuple(name for name in ATTRIBUTES if any(reads(one, name) for one in drivers))
 
 
 def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
@@ -134,14 +149,11 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "cohort_fingerprint": plan.cohort.fingerprint,
         "predictors": plan.predictors.training,
         "samples_wanted": plan.options.samples,
-        "budget": plan.options.budget,
+        "budget": len(plan.targets),
         "seed": plan.options.seed,
         "targets": [[one.source_sample_id, dict(one.values)] for one in plan.options.targets],
+        "limits": [one.words for one in plan.options.limits],
+        "cohort_range": plan.cohort_range.record(),
         "batch": BATCH,
         "versions": versions(),
     }
-
-
-def _trained(predictors: PredictorSet, name: str) -> bool:
-    """Whether a predictor was trained; one whose attributes the cohort cannot teach was not."""
-    return any(one.name == name for one in predictors.predictors)

@@ -33,7 +33,7 @@ class Work:
 
 def begin(plan: Plan, number: int) -> Work:
     """Return the candidate of a number before anything is changed; each number draws its own."""
-    target = plan.target(number)
+    target = plan.targets[number]
     source = plan.cohort.load(target.source_sample_id)
     frame = locate(source.femur, source.volume.geometry)
     image = as_tensor(see(source.volume, source.femur, frame, plan.view))

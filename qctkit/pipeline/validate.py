@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qctkit.cohort import Record, Sample
+from qctkit.cohort import REPLAYED, Record, Sample
 from qctkit.contracts import Candidate, Reading, Role, Verdict
 from qctkit.density import measure_density
 from qctkit.errors import CohortFileError
@@ -98,6 +98,11 @@ def _candidate(sample: Sample, real: CohortFile) -> Candidate:
     if sample.synthesis is None:
         raise CohortFileError(f"sample {sample.sample_id} does not say what it was made from")
     record = sample.synthesis.record
+    if REPLAYED in record:
+        raise CohortFileError(
+            f"sample {sample.sample_id} was replayed on another grid than its source's, with which "
+            "it cannot be compared; validate the file that it was replayed from"
+        )
     source = real.load(sample.synthesis.source_sample_id)
     return Candidate(
         source=source,
