@@ -77,12 +77,13 @@ def register_losses() -> "Sequence[LossTerm]":
 
 @hookimpl
 def register_validators() -> "Sequence[Validator]":
-    """Return the validators of attributes, structure and density."""
+    """Return the validators of attributes, structure, density and noise."""
     from qctkit.validators.attributes import Attributes
     from qctkit.validators.density import Density
+    from qctkit.validators.noise_texture import NoiseTexture
     from qctkit.validators.structure import Structure
 
-    return (Attributes(), Structure(), Density())
+    return (Attributes(), Structure(), Density(), NoiseTexture())
 
 
 @hookimpl

@@ -17,6 +17,8 @@ from qctkit.view import View
 from qctkit.volume import Mask, Volume
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 Displacement: TypeAlias = "Callable[[Tensor], Tensor]"
@@ -421,6 +423,9 @@ class Candidate:
         label: the subject that the candidate claims to be.
         carried: attributes whose target it must reach.
         readings: of every predictor, in the loop and outside it.
+        figures: how far the edit went, by name with unit, as the edit gave them.
+        moved_hu: HU ``(D, H, W)`` of the source, only moved as the edit moves it, its density
+            unchanged; None for an edit that moves nothing.
     """
 
     source: Sample
@@ -430,6 +435,8 @@ class Candidate:
     label: Subject
     carried: tuple[str, ...]
     readings: tuple[Reading, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
+    moved_hu: "NDArray[np.float32] | None" = None
 
 
 class Validator(Protocol):

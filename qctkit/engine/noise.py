@@ -59,7 +59,7 @@ def noise_level_hu(hu: Array) -> Array:
     spread[(mean < SOFT_TISSUE_HU[0]) | (mean > SOFT_TISSUE_HU[1])] = np.nan
     blocks = _quietest(spread)
     usual = float(np.nanmedian(blocks)) if np.isfinite(blocks).any() else LEAST_NOISE_HU
-    even = ndimage.gaussian_filter(np.where(np.isnan(blocks), usual, blocks), 1.0, mode="nearest")
+    even = ndimage.gaussian_filter(np.where(np.isnan(blocks), usual, blocks), 0.7, mode="nearest")
     index = [
         (np.arange(n, dtype=np.float32) + 0.5) / size - 0.5
         for n, size in zip(hu.shape, BLOCK, strict=True)

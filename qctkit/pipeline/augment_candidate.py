@@ -8,7 +8,7 @@ from torch import Tensor
 from qctkit.cohort import Record, Sample, Synthesis
 from qctkit.contracts import Candidate, Reading
 from qctkit.engine.loop import Outcome, Stop, optimise
-from qctkit.engine.render import Rendering, render
+from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
 from qctkit.frame import locate
 from qctkit.pipeline.augment_aims import batch_aims
@@ -43,10 +43,21 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
     """Render a candidate at full resolution, read and judge it there, and accept or refuse it."""
     source = work.source
     region = plan.edit.region(source, work.frame, plan.view)
-    made = render(source, plan.edit, outcome.parameters, region, work.frame, plan.view)
+    making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
+    made = render(*making)
     readings = _readings(plan, work, made)
     label = work.target.label(source.subject, plan.carried)
-    candidate = Candidate(source, made.volume, made.femur, region, label, plan.carried, readings)
+    candidate = Candidate(
+        source=source,
+        volume=made.volume,
+        femur=made.femur,
+        region=region,
+        label=label,
+        carried=plan.carried,
+        readings=readings,
+        figures=outcome.figures,
+        moved_hu=moved_hu(*making) if plan.edit.reach_mm else None,
+    )
     verdicts = [one.judge(candidate, plan.reference) for one in plan.validators]
     record = candidate_record(plan, work, outcome, label, readings, verdicts)
     if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):

@@ -83,7 +83,7 @@ def _windows(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _is_soft(windows: FloatArray) -> NDArray[np.bool_]:
     mean = windows.mean(axis=(1, 2))
-    return (mean > SOFT_TISSUE_HU[0]) & (mean < SOFT_TISSUE_HU[1])
+    return np.asarray((mean > SOFT_TISSUE_HU[0]) & (mean < SOFT_TISSUE_HU[1]))
 
 
 def _without_slope(windows: FloatArray) -> FloatArray:

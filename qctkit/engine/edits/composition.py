@@ -22,6 +22,17 @@ def compose(edits: Sequence[Edit]) -> Edit:
     return edits[0] if len(edits) == 1 else Composition(tuple(edits))
 
 
+def moving_part(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parameters with those of edits that move nothing at zero."""
+    if not isinstance(edit, Composition):
+        return dict(parameters)
+    still = tuple(f"{one.name}." for one in edit.edits if not one.reach_mm)
+    return {
+        name: torch.zeros_like(values) if name.startswith(still) else values
+        for name, values in parameters.items()
+    }
+
+
 @dataclass(frozen=True)
 class Composition:
     """Edits applied in order, each to what the one before it left.
