@@ -70,9 +70,9 @@ def register_edits() -> "Sequence[Edit]":
 @hookimpl
 def register_losses() -> "Sequence[LossTerm]":
     """Return the preservation terms."""
-    from qctkit.engine.losses.preservation import Size, Smoothness, TotalVariation
+    from qctkit.engine.losses.preservation import Bending, Size, Smoothness, TotalVariation
 
-    return (Size(), Smoothness(), TotalVariation())
+    return (Size(), Smoothness(), Bending(), TotalVariation())
 
 
 @hookimpl

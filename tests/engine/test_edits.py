@@ -12,7 +12,7 @@ from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.soft_tissue import SoftTissue
 from qctkit.engine.edits.voxel import Voxel
 from qctkit.engine.fields import field_at
-from qctkit.engine.losses.preservation import Size, Smoothness, TotalVariation
+from qctkit.engine.losses.preservation import Bending, Size, Smoothness, TotalVariation
 from qctkit.engine.render import render
 from qctkit.engine.scenes import view_scene
 from qctkit.frame import FemurFrame, locate
@@ -20,7 +20,7 @@ from qctkit.predictors.training import as_tensor
 from qctkit.view import View, see
 
 EDITS: list[Edit] = [DensityField(), Voxel(), Morph(), SoftTissue()]
-TERMS = [Size(), Smoothness(), TotalVariation()]
+TERMS: list[LossTerm] = [Size(), Smoothness(), Bending(), TotalVariation()]
 edits = pytest.mark.parametrize("edit", EDITS, ids=lambda one: one.name)
 terms = pytest.mark.parametrize("term", TERMS, ids=lambda one: one.name)
 
@@ -179,3 +179,14 @@ def test_a_term_is_positive_for_a_change_and_knows_only_its_own_sample(
     cost = term(Change(edit, scene, edit.apply(scene, parameters), parameters))
     assert cost[1] == 0.0
     assert (cost[[0, 2]] > 0.0).all()
+
+
+def test_a_shear_bends_nothing_and_a_wave_does(scene: Scene, small_view: View) -> None:
+    edit = Morph()
+    zero = edit.start(3, small_view)["velocity_mm"]
+    across = torch.arange(zero.shape[-1], dtype=torch.float32)
+    shear = {"velocity_mm": zero + across}
+    wave = {"velocity_mm": zero + torch.sin(2.0 * across)}
+    after = edit.apply(scene, shear)
+    assert Bending()(Change(edit, scene, after, shear)).max() < 1e-10
+    assert Bending()(Change(edit, scene, after, wave)).min() > 0.01

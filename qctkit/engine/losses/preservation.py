@@ -39,6 +39,30 @@ class Smoothness:
 
 
 @dataclass(frozen=True)
+class Bending:
+    """Mean squared second difference of parameters along each axis, in units of their spread.
+
+    A shift, a stretch or a shear costs nothing: only what bends does. A weight of 0.05 asks bends
+    to be paid for as much as changes of size at 0.05.
+    """
+
+    name: str = "bending"
+
+    def __call__(self, change: Change) -> Tensor:
+        """Return the cost ``(N,)``."""
+        terms = [
+            (values / change.edit.spreads[name])
+            .diff(n=2, dim=axis)
+            .square()
+            .sum(dim=tuple(range(1, values.ndim)))
+            / values[0].numel()
+            for name, values in change.parameters.items()
+            for axis in (-3, -2, -1)
+        ]
+        return sum(terms[1:], terms[0])
+
+
+@dataclass(frozen=True)
 class TotalVariation:
     """Mean absolute difference between neighbouring voxels of the change, per 100 HU.
 
