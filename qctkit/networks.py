@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from qctkit.contracts import Checkpoint, FitState
+from qctkit.contracts import Checkpoint, FitState, Images
 
 ENCODER_NAMES = ("residual", "plain", "spread", "slices")
 
@@ -171,7 +171,7 @@ Curve: TypeAlias = tuple[tuple[float, float], ...]
 
 def train(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     loss: Callable[[Tensor, Tensor], Tensor],
     jitter: Callable[[Tensor, torch.Generator], Tensor],
     schedule: Schedule,
@@ -183,7 +183,8 @@ def train(
 
     Args:
         module: called on jittered inputs.
-        inputs: ``(N, C, D, H, W)``, one per subject or slice; HU in the first channel.
+        inputs: ``(N, C, D, H, W)``, one per subject or slice, of which one batch at a time is read;
+            HU in the first channel.
         loss: the scalar to minimise, from the module's outputs and the indices ``(B,)`` of the
             inputs in the batch.
         jitter: a random change of a batch of inputs that keeps what it should learn.
@@ -242,7 +243,7 @@ def against(
 
 def loss_of(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     rows: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
     batch: int,
@@ -295,7 +296,7 @@ class _Run:
 
     def epoch(
         self,
-        inputs: Tensor,
+        inputs: Images,
         learned: Tensor,
         loss: Callable[[Tensor, Tensor], Tensor],
         jitter: Callable[[Tensor, torch.Generator], Tensor],

@@ -1,9 +1,12 @@
 """``qctkit train``: predictors of a cohort, with what each is worth on unseen subjects."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -60,6 +63,7 @@ def train_and_measure(
     progress: Progress,
     fits_folder: Path | None = None,
     *,
+    views_folder: Path | None = None,
     resume: bool = False,
     also_leaking: Sequence[PredictorFamily] = (),
 ) -> tuple[PredictorSet, Record]:
@@ -71,6 +75,8 @@ def train_and_measure(
         settings: folds, seed, workers.
         progress: where the work is shown.
         fits_folder: where fits, finished or not, are kept until all are done; None keeps none.
+        views_folder: where views lie meanwhile, four bytes a point; None puts them where the
+            system keeps temporary files.
         resume: use the fits that are there from a run that was killed.
         also_leaking: families whose figures per slice are measured for both splits, side by side;
             they are trained for that alone.
@@ -78,7 +84,25 @@ def train_and_measure(
     Raises:
         PredictorError: as ``train``, or the kept fits are of another training.
     """
-    seen = _see(cohort, [*families, *also_leaking], progress)
+    with _passing(views_folder) as folder:
+        seen = _see(cohort, [*families, *also_leaking], folder, progress)
+        return _train_and_measure(
+            cohort, seen, families, settings, progress, fits_folder,
+            resume=resume, also_leaking=also_leaking,
+        )  # fmt: skip
+
+
+def _train_and_measure(
+    cohort: CohortFile,
+    seen: SeenCohort,
+    families: Sequence[PredictorFamily],
+    settings: TrainingSettings,
+    progress: Progress,
+    fits_folder: Path | None,
+    *,
+    resume: bool,
+    also_leaking: Sequence[PredictorFamily],
+) -> tuple[PredictorSet, Record]:
     record = _record(cohort, seen, settings)
     store = None
     if fits_folder is not None:
@@ -104,6 +128,7 @@ def measure_leaking_split(
     families: Sequence[PredictorFamily],
     settings: TrainingSettings,
     progress: Progress,
+    views_folder: Path | None = None,
 ) -> Record:
     """Return the figures of the source study's split of *slices*, which leaks.
 
@@ -113,14 +138,15 @@ def measure_leaking_split(
     Raises:
         PredictorError: no family reads slices.
     """
-    seen = _see(cohort, families, progress)
-    slices = _slice_figures(families, seen, settings, Split.SLICE, progress)
-    return {
-        "split": "slice",
-        "leaks": True,
-        "training": _record(cohort, seen, settings),
-        "per_slice": slices,
-    }
+    with _passing(views_folder) as folder:
+        seen = _see(cohort, families, folder, progress)
+        slices = _slice_figures(families, seen, settings, Split.SLICE, progress)
+        return {
+            "split": "slice",
+            "leaks": True,
+            "training": _record(cohort, seen, settings),
+            "per_slice": slices,
+        }
 
 
 def save_predictors(
@@ -166,10 +192,28 @@ def _write(record: Record, path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _see(cohort: CohortFile, families: Sequence[PredictorFamily], progress: Progress) -> SeenCohort:
+@contextmanager
+def _passing(folder: Path | None) -> Iterator[Path]:
+    """Give an empty folder that is gone afterwards."""
+    if folder is None:
+        with TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    # A run that was killed may have left it.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _see(
+    cohort: CohortFile, families: Sequence[PredictorFamily], folder: Path, progress: Progress
+) -> SeenCohort:
     refuse_made_samples(cohort)
     with progress.task("looking at subjects", len(cohort)) as task:
-        return see_cohort(_counted(cohort, task), *views_of(families, cohort.window))
+        return see_cohort(_counted(cohort, task), folder, *views_of(families, cohort.window))
 
 
 def _record(cohort: CohortFile, seen: SeenCohort, settings: TrainingSettings) -> Record:

@@ -113,7 +113,7 @@ class DensityFamily:
         """Return a model fitted to the data; its penalty is chosen by leave-one-out."""
         model = self.build(attributes, data.view).eval()
         with torch.no_grad():
-            features = model.features(data.images).double()
+            features = torch.cat([model.features(one) for one in data.singly()]).double()
         model.mean.copy_(features.mean(dim=0))
         model.scale.copy_(features.std(dim=0).clamp(min=1e-3))
         standard = ((features - model.mean) / model.scale).numpy()

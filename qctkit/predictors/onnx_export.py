@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from qctkit.cohort import Record
 from qctkit.errors import PredictorError
+from qctkit.predictors.network import Ensemble
 from qctkit.predictors.onnx_description import (
     UNSTATED,
     Channel,
@@ -105,7 +106,7 @@ def export_predictor(
     any_size = _export(predictor, path)
     model = onnx.load(path)
     _forget_the_exporter(model)
-    description = _describe(predictor, training, licence)
+    description = _describe(predictor, training, licence, any_size=any_size)
     path.write_bytes(model_bytes(model, description))
     if not looks_outside(load_described(path, Hardware(threads=1))):
         description = replace(description, sees=Sees.FEMUR_IN_GRAPH)
@@ -120,7 +121,10 @@ def export_predictor(
     return description, check
 
 
-def _describe(predictor: TrainedPredictor, training: Record, licence: str) -> Description:
+def _describe(
+    predictor: TrainedPredictor, training: Record, licence: str, *, any_size: bool
+) -> Description:
+    module = predictor.module
     versions: Mapping[str, str] = training.get("versions", {})
     return Description(
         name=predictor.name,
@@ -141,6 +145,7 @@ def _describe(predictor: TrainedPredictor, training: Record, licence: str) -> De
         exported_with=_versions(),
         skills=dict(predictor.skills),
         evidence=Evidence.HELD_OUT,
+        slice_wise=any_size and isinstance(module, Ensemble) and module.slice_wise,
     )
 
 

@@ -110,7 +110,7 @@ class PhysicalFamily:
         model = self.build(attributes, data.view)
         values = {name: column.double().numpy() for name, column in data.values.items()}
         with torch.no_grad():
-            features = torch.cat([model.features(one[None]) for one in data.images])
+            features = torch.cat([model.features(one) for one in data.singly()])
         fit_on_features(model, features.double().numpy(), values)
         return model.eval()
 

@@ -134,8 +134,7 @@ def continuous(attributes: Sequence[str]) -> list[str]:
 def measured(reader: FeatureReader, data: TrainingData) -> Tensor:
     """Return the features ``(N, F)`` of subjects, one image at a time."""
     with torch.no_grad():
-        images = (data.images[row : row + 1] for row in range(len(data.images)))
-        return torch.cat([reader.measure(image) for image in images])
+        return torch.cat([reader.measure(image) for image in data.singly()])
 
 
 def leverages(

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from qctkit.cohort import Record, Sample
 from qctkit.contracts import Checkpoint, PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
-from qctkit.geometry import Shape
+from qctkit.geometry import Shape, Triple
 from qctkit.networks import one_thread
 from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
@@ -31,6 +32,7 @@ from qctkit.predictors.spread import (
 )
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.predictors.view_file import ViewFile
 from qctkit.processes import in_processes
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View, ViewImage, see
@@ -87,24 +89,24 @@ class SeenCohort:
         raise PredictorError(f"the cohort was not seen on a grid of {view.shape} points")
 
 
-def see_cohort(samples: Iterable[Sample], *views: View) -> SeenCohort:
-    """Return the views and attributes of samples, holding one volume in memory at a time."""
+def see_cohort(samples: Iterable[Sample], folder: Path, *views: View) -> SeenCohort:
+    """Return the views and attributes of samples, holding one volume in memory at a time.
+
+    The views lie in files in the folder, which must last as long as what is returned.
+    """
     ids, subjects = [], []
-    images: list[list[Tensor]] = [[] for _ in views]
+    files = [ViewFile(folder / f"view-{one}.f16", view.shape) for one, view in enumerate(views)]
     for sample in samples:
         ids.append(sample.sample_id)
         subjects.append(sample.subject)
         frame = locate(sample.femur, sample.volume.geometry)
-        for view, seen in zip(views, images, strict=True):
-            seen.append(as_tensor(see(sample.volume, sample.femur, frame, view)))
+        for view, file in zip(views, files, strict=True):
+            file.append(see(sample.volume, sample.femur, frame, view))
     values = {
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
         for name in ATTRIBUTES
     }
-    data = tuple(
-        TrainingData(torch.stack(seen), values, view)
-        for view, seen in zip(views, images, strict=True)
-    )
+    data = tuple(TrainingData(file, values, view) for view, file in zip(views, files, strict=True))
     return SeenCohort(tuple(ids), tuple(subjects), data)
 
 
@@ -113,7 +115,7 @@ def views_of(families: Sequence[PredictorFamily], window: Window) -> tuple[View,
     return tuple(dict.fromkeys(replace(family.view, window=window) for family in families))
 
 
-def _grid(view: View) -> tuple[Shape, float]:
+def _grid(view: View) -> tuple[Shape, Triple]:
     return view.shape, view.spacing_mm
 
 
@@ -122,9 +124,9 @@ def as_tensor(image: ViewImage) -> Tensor:
     return torch.from_numpy(np.stack([image.hu, image.femur]).astype(np.float32))
 
 
-def read_singly(read: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def read_singly(read: Callable[[Tensor], Tensor], data: TrainingData) -> Tensor:
     """Return readings of images read one by one: slices of 512 x 512 fill memory otherwise."""
-    return torch.cat([read(one) for one in images.split(1)])
+    return torch.cat([read(one) for one in data.singly()])
 
 
 def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -248,7 +250,7 @@ def _fit(job: _Job) -> Fit:
         readings, far = np.empty((0, len(job.attributes))), np.empty(0)
         if job.held_out:
             with torch.no_grad():
-                read = read_singly(module, job.data.images[list(job.held_out)])
+                read = read_singly(module, job.data.take(job.held_out))
             readings = read.double().numpy()
             far = leverages(module, job.data, job.kept, job.held_out)
         curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []

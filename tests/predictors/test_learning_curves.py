@@ -11,9 +11,9 @@ from qctkit.contracts import TrainingData
 from qctkit.networks import Schedule
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.network import NetworkFamily, network_families
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 
-COARSE = View((12, 8, 12), 9.0)
+COARSE = View((12, 8, 12), spacing_of(9.0))
 NETWORKS = {one.name: one for one in network_families()}
 
 

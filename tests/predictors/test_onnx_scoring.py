@@ -26,10 +26,10 @@ from qctkit.predictors.onnx_scoring import (
     usable_cores,
 )
 from qctkit.predictors.skill import Response, Skill
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from tests.predictors.third_party import SHAPE, hand_over, mean_density_model
 
-VIEW = View(SHAPE, 6.0)
+VIEW = View(SHAPE, spacing_of(6.0))
 
 
 def _reading(attribute: str, figures: dict[str, float] | None) -> OnnxPredictor:
