@@ -11,7 +11,7 @@ from qctkit.engine.loop import Outcome, Stop, optimise
 from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
 from qctkit.frame import locate
-from qctkit.pipeline.augment_aims import batch_aims
+from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_record
 from qctkit.pipeline.augment_work import Work, begin
@@ -30,11 +30,12 @@ def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]
     outcomes = optimise(
         scene,
         plan.edit,
-        plan.edit.start(len(batch), plan.view),
+        batch_start(plan, batch, images),
         batch_aims(plan, batch, images),
         [(weight, plan.terms[name]) for name, weight in plan.recipe.preservation.items()],
         steps=plan.recipe.steps,
         patience=plan.recipe.patience,
+        held=plan.recipe.held,
     )
     return [_finish(plan, work, outcome) for work, outcome in zip(batch, outcomes, strict=True)]
 

@@ -34,7 +34,15 @@ PREFIX = "spread/"
 
 @runtime_checkable
 class FeatureReader(Protocol):
-    """A module that reads features: ``forward(image)`` is ``read(measure(image))``."""
+    """A module that reads features: ``forward(image)`` is ``read(measure(image))``.
+
+    ``shape_columns`` are the features of the femur's outer shape.
+    """
+
+    @property
+    def shape_columns(self) -> tuple[int, ...]:
+        """Which features are of the femur's outer shape."""
+        ...
 
     def measure(self, image: Tensor) -> Tensor:
         """Return features ``(N, F)`` of images ``(N, 2, D, H, W)``."""
