@@ -24,7 +24,7 @@ class ViewGrid:
     def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
         """Return the scene with what lies at displaced positions."""
         arrays = torch.stack([scene.hu, scene.femur, scene.depth_mm], dim=1)
-        shift = displacement_mm(scene.positions_mm) / self.view.spacing_mm
+        shift = in_steps(displacement_mm(scene.positions_mm), self.view)
         hu, femur, depth = shifted(arrays, shift).unbind(dim=1)
         return replace(scene, hu=hu, femur=femur, depth_mm=depth, view_depth_mm=depth)
 
@@ -57,7 +57,7 @@ class VoxelGrid:
         # Depth is near enough to linear; splines would only cost time.
         depth = torch.from_numpy(_splined(scene.depth_mm[0].numpy(), shift, order=1))[None]
         view_grid = torch.from_numpy(scene.view.positions_mm).float()[None]
-        view_shift = displacement_mm(view_grid) / scene.view.spacing_mm
+        view_shift = in_steps(displacement_mm(view_grid), scene.view)
         return replace(
             scene,
             hu=torch.from_numpy(_splined(scene.hu[0].numpy(), shift, order=3))[None],
@@ -71,6 +71,11 @@ class VoxelGrid:
         sigma = [sigma_mm / spacing for spacing in self.spacing_mm]
         blurred = ndimage.gaussian_filter(change_hu[0].numpy(), sigma, mode="nearest")
         return torch.from_numpy(blurred)[None]
+
+
+def in_steps(displacement_mm: Tensor, view: View) -> Tensor:
+    """Return displacements ``(..., 3)`` in mm as steps of a view's grid."""
+    return displacement_mm / displacement_mm.new_tensor(view.spacing_mm)
 
 
 def shifted(values: Tensor, shift: Tensor) -> Tensor:

@@ -88,6 +88,5 @@ def view_depth_mm(femur: NDArray[np.float32], view: View) -> NDArray[np.float32]
 
     Smoothed by one voxel, since shares above a half make a surface of steps.
     """
-    spacing_mm = (view.spacing_mm,) * 3
-    depth = depth_mm(femur > 0.5, spacing_mm)
+    depth = depth_mm(femur > 0.5, view.spacing_mm)
     return np.asarray(ndimage.gaussian_filter(depth, 1.0, mode="nearest"))
