@@ -3,11 +3,14 @@
 Built-ins and plugins meet the same contracts. Nothing here imports torch at run time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.cohort import Cohort, Record, Sample
 from qctkit.density import DensityReference
@@ -127,25 +130,100 @@ class Role(StrEnum):
     READER = "reader"
 
 
+class Images(Protocol):
+    """Views of subjects, ``(N, 2, D, H, W)`` (HU, femur share); a tensor is one.
+
+    Contract:
+        - indices choose as those of a tensor do, and give a float32 tensor;
+        - what is not chosen need not be in memory, so that large views are read in batches.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> "Tensor": ...
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """Views of a cohort's subjects with their attributes.
 
     Attributes:
-        images: ``(N, 2, D, H, W)`` float32: HU, and the femur's share of each voxel.
+        images: ``(N, 2, D, H, W)``: HU, and the femur's share of each voxel.
         values: attributes ``(N,)`` float32 by name, NaN where missing; sex is 0 (F) or 1 (M).
         view: the grid on which the images were sampled.
     """
 
-    images: "Tensor"
+    images: Images
     values: Mapping[str, "Tensor"]
     view: View
 
     def take(self, chosen: Sequence[int]) -> "TrainingData":
         """Return the data of some subjects."""
-        rows = list(chosen)
+        rows = np.array(chosen, dtype=np.int64)
         values = {name: column[rows] for name, column in self.values.items()}
-        return TrainingData(self.images[rows], values, self.view)
+        return TrainingData(_ChosenImages(self.images, rows), values, self.view)
+
+    def singly(self) -> "Iterator[Tensor]":
+        """Yield the images one by one, ``(1, 2, D, H, W)``: all at once may fill memory."""
+        for row in range(len(self.images)):
+            yield self.images[row : row + 1]
+
+
+@dataclass(frozen=True, eq=False)
+class _ChosenImages:
+    """Some subjects of others' images."""
+
+    images: Images
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> "Tensor":
+        subjects, *parts = key if isinstance(key, tuple) else (key,)
+        # A tensor of one number would choose as that number does, without its axis.
+        rows = self.rows[subjects if isinstance(subjects, slice) else np.asarray(subjects)]
+        return self.images[(rows, *parts)]
+
+
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """Where a fit stands.
+
+    Attributes:
+        tensors: weights, optimiser, random state: whatever it needs, by name.
+        record: the rest, as JSON values.
+    """
+
+    tensors: "Mapping[str, Tensor]"
+    record: Record
+
+
+class Checkpoint(Protocol):
+    """Where a long fit keeps how far it is, so that it goes on after a kill.
+
+    Contract:
+        - ``load`` gives what the last ``save`` was given, to the bit, or None where this very fit
+          (its data, configuration and seed) has saved nothing yet;
+        - a kill at any instant leaves the last state whole.
+    """
+
+    @property
+    def due(self) -> bool:
+        """Whether the last state is old enough for another to be saved."""
+        ...
+
+    def load(self) -> FitState | None:
+        """Return the last state, None at the start."""
+        ...
+
+    def save(self, state: FitState) -> None:
+        """Keep a state in place of the last."""
+        ...
+
+    def part(self, name: str) -> "Checkpoint":
+        """Return the checkpoint of a part of the fit, such as one network of several."""
+        ...
 
 
 class PredictorFamily(Protocol):
@@ -157,8 +235,13 @@ class PredictorFamily(Protocol):
           logit for binary ones;
         - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
+        - a module may offer ``measure(image)``, features ``(N, F)``, and ``read(features)``, whose
+          chain it then is: its spread grows with the distance from whom it learned from;
         - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
           fits run in several processes;
+        - ``fit`` may take two more arguments by name, and is given those that it names: a
+          ``checkpoint: Checkpoint | None``, from which it goes on to the same weights, bit for bit,
+          and ``held_out: TrainingData | None``, for curves; it decides nothing;
         - its ``repr`` names its configuration and nothing else, since cached predictors are found
           by it.
     """

@@ -10,7 +10,7 @@ from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side, Synthesis
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import Geometry
 from qctkit.subject import Sex, Subject
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from qctkit.volume import Volume
 
 SHAPE = (40, 32, 32)
@@ -74,7 +74,7 @@ def frame(sample: Sample) -> FemurFrame:
 @pytest.fixture(scope="session")
 def small_view() -> View:
     """Coarse enough for a network step in milliseconds, fine enough for a core and a shell."""
-    return View((20, 16, 16), 6.0)
+    return View((20, 16, 16), spacing_of(6.0))
 
 
 @pytest.fixture(scope="session")

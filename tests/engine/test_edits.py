@@ -14,7 +14,7 @@ from qctkit.engine.losses.preservation import Size, Smoothness, TotalVariation
 from qctkit.engine.render import render, view_scene
 from qctkit.frame import FemurFrame, locate
 from qctkit.predictors.training import as_tensor
-from qctkit.view import View, see
+from qctkit.view import View, see, spacing_of
 
 EDITS = [DensityField(), Voxel()]
 TERMS = [Size(), Smoothness(), TotalVariation()]
@@ -131,7 +131,7 @@ def test_voxels_land_where_the_view_had_them_though_the_grids_have_one_shape(
 ) -> None:
     source = make(side=side)
     shape = source.volume.voxels.shape
-    view = View(shape, 3.0)
+    view = View(shape, spacing_of(3.0))
     centre = source.volume.geometry.to_world((np.array(shape) - 1) / 2)
     frame = FemurFrame(tuple(centre), side)
     change = torch.zeros(shape)
