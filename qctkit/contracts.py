@@ -4,15 +4,15 @@ Built-ins and plugins meet the same contracts. Nothing here imports torch at run
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qctkit.cohort import Cohort, Record, Sample
+from qctkit.cohort import Cohort, FemurMask, Record, Sample
 from qctkit.density import DensityReference
 from qctkit.frame import FemurFrame
 from qctkit.subject import Sex, Subject
@@ -20,7 +20,12 @@ from qctkit.view import View
 from qctkit.volume import Mask, Volume
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
+
+Displacement: TypeAlias = "Callable[[Tensor], Tensor]"
+"""Displacements in mm at frame positions in mm, both with (superior, anterior, medial) last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +285,28 @@ class PredictorFamily(Protocol):
         ...
 
 
+class Grid(Protocol):
+    """What a scene's voxels are: the predictors' view, or a scan's own.
+
+    Contract:
+        - ``displaced`` gives at each position x what lay at x + ``displacement_mm(x)``, frame
+          positions ``(N or 1, D, H, W, 3)`` to mm of the same shape with the batch; where that is
+          zero, values stay exactly as they are; beyond the grid its border value holds;
+        - the view interpolates trilinearly, with gradient to the displacement; a scan's own
+          voxels follow cubic splines, without gradient;
+        - ``blur`` gives a change of true HU ``(N, D, H, W)`` as a scanner with that blur shows it;
+          the view is too coarse to show the blur and gives the change as it is.
+    """
+
+    def displaced(self, scene: "Scene", displacement_mm: "Displacement") -> "Scene":
+        """Return the scene with its HU, femur and depths taken from displaced positions."""
+        ...
+
+    def blur(self, change_hu: "Tensor", sigma_mm: float) -> "Tensor":
+        """Return a change of true HU as the scanner shows it."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A batch of femurs on a grid, for edits: the predictors' view or the scan's own voxels.
@@ -287,20 +314,39 @@ class Scene:
     Attributes:
         hu: ``(N, D, H, W)`` float32.
         femur: ``(N, D, H, W)`` float32, the femur's share of each voxel.
-        positions: ``(N or 1, D, H, W, 3)`` float32, frame positions (superior, anterior, medial)
-            divided by the view's half extent, so that the view spans [-1, 1].
+        depth_mm: ``(N, D, H, W)`` float32, depth below the femur's surface, negative outside; in
+            a scan's own voxels the femur is where it is positive.
+        positions_mm: ``(N or 1, D, H, W, 3)`` float32, frame positions (superior, anterior,
+            medial).
+        view: the predictors' grid, whose box the knots of an edit's parameters span.
+        view_depth_mm: ``(N, *view.shape)``, the depth on the view's grid: where the bone lies,
+            for edits that must know more than this grid shows.
+        grid: what the voxels are, and so what lies between them.
     """
 
     hu: "Tensor"
     femur: "Tensor"
-    positions: "Tensor"
+    depth_mm: "Tensor"
+    positions_mm: "Tensor"
+    view: View
+    view_depth_mm: "Tensor"
+    grid: Grid
 
     def take(self, rows: "Tensor") -> "Scene":
         """Return some of the batch."""
-        shared = len(self.positions) == 1
-        return Scene(
-            self.hu[rows], self.femur[rows], self.positions if shared else self.positions[rows]
+        shared = len(self.positions_mm) == 1
+        return replace(
+            self,
+            hu=self.hu[rows],
+            femur=self.femur[rows],
+            depth_mm=self.depth_mm[rows],
+            positions_mm=self.positions_mm if shared else self.positions_mm[rows],
+            view_depth_mm=self.view_depth_mm[rows],
         )
+
+    def displaced(self, displacement_mm: "Displacement") -> "Scene":
+        """Return the scene that shows at each position x what lay at x + ``displacement_mm(x)``."""
+        return self.grid.displaced(self, displacement_mm)
 
 
 class Edit(Protocol):
@@ -310,10 +356,11 @@ class Edit(Protocol):
         - parameters at zero are the identity, exactly;
         - parameters are in the physical units that ``units`` names and know no voxel grid: the
           same ones change a coarse view and the full-resolution scan alike;
-        - ``change_hu`` adds nothing outside ``region``, grown by the scanner's blur;
-        - ``step_sizes`` are Adam's first step for each parameter, in its unit;
-        - ``blur_mm`` is the sigma of the scanner's blur that a rendered change passes through, 0
-          for none.
+        - ``apply`` changes nothing outside ``region``, grown by the scanner's blur;
+        - an edit that moves nothing gives back the scene's own ``femur`` and depths;
+        - each sample's result depends on its own scene and parameters alone;
+        - ``step_sizes`` are Adam's first step for each parameter, in its unit, and ``spreads``
+          what each varies by among people of one age and sex.
     """
 
     @property
@@ -327,8 +374,8 @@ class Edit(Protocol):
         ...
 
     @property
-    def blur_mm(self) -> float:
-        """Sigma of the scanner's blur that a rendered change passes through, mm."""
+    def reach_mm(self) -> float:
+        """Furthest that anything may move, mm; 0 for an edit that leaves all in its place."""
         ...
 
     @property
@@ -341,30 +388,41 @@ class Edit(Protocol):
         """First step of each parameter, in its unit."""
         ...
 
-    def start(self, batch: int, view: View) -> "dict[str, Tensor]":
-        """Return parameters at zero, each ``(N, ...)``."""
+    @property
+    def spreads(self) -> Mapping[str, float]:
+        """Standard deviation of each parameter among people, in its unit."""
         ...
 
-    def change_hu(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
-        """Return what is added to the HU, ``(N, D, H, W)``."""
+    def start(self, batch: int, view: View) -> "dict[str, Tensor]":
+        """Return parameters at zero, each ``(N, ...)`` with knots along its last three axes."""
+        ...
+
+    def apply(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> Scene:
+        """Return the scene with what the edit changes: its HU, femur and depths."""
         ...
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the voxels ``(D, H, W)`` of a scan that the edit may change."""
         ...
 
-    def within_limits(self, parameters: "Mapping[str, Tensor]") -> "Tensor":
+    def within_limits(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
         """Return ``(N,)`` bool: whether the parameters obey the edit's own constraint."""
+        ...
+
+    def figures(
+        self, scene: Scene, parameters: "Mapping[str, Tensor]"
+    ) -> Sequence[Mapping[str, float]]:
+        """Return, for each sample, how far the edit goes, by name with unit."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """The state of an edit that preservation terms judge."""
+    """The state of an edit that preservation terms judge: the scene before and after it."""
 
     edit: Edit
-    scene: Scene
-    change_hu: "Tensor"
+    before: Scene
+    after: Scene
     parameters: "Mapping[str, Tensor]"
 
 
@@ -443,18 +501,25 @@ class Candidate:
     Attributes:
         source: the real sample it was made from.
         volume: the changed volume, same geometry and unit.
+        femur: the femur in it: the source's mask, moved by the edit.
         region: voxels that the recipe may change.
         label: the subject that the candidate claims to be.
         carried: attributes whose target it must reach.
         readings: of every predictor, in the loop and outside it.
+        figures: how far the edit went, by name with unit, as the edit gave them.
+        moved_hu: HU ``(D, H, W)`` of the source, only moved as the edit moves it, its density
+            unchanged; None for an edit that moves nothing.
     """
 
     source: Sample
     volume: Volume
+    femur: FemurMask
     region: Mask
     label: Subject
     carried: tuple[str, ...]
     readings: tuple[Reading, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
+    moved_hu: "NDArray[np.float32] | None" = None
 
 
 class Validator(Protocol):
@@ -478,16 +543,17 @@ class Validator(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Predictors, edit, loss terms, validators and defaults under one name.
+    """Predictors, edits, loss terms, validators and defaults under one name.
 
     Attributes:
         name: what ``--plugin`` selects.
         account: one sentence: what it changes and what it leaves alone.
         predictors: names of the predictors that drive the loop; none may be a reader.
-        edit: name of the edit.
+        edits: names of the edits, in the order in which they are applied: density in the source's
+            own anatomy first, then what moves it.
         preservation: weight of each loss term, by name.
         validators: names; a candidate is accepted when all pass.
-        may_carry: attributes that the edit could carry, if the cohort shows that it does.
+        may_carry: attributes that the edits could carry, if the cohort shows that it does.
         carried_by: the predictor whose skill on unseen subjects decides what is carried.
         least_r2: lower 5 % bound of that skill for an attribute to be carried.
         drives_all: drive every attribute although none is carried (the study's algorithm).
@@ -497,7 +563,7 @@ class Recipe:
     name: str
     account: str
     predictors: tuple[str, ...]
-    edit: str
+    edits: tuple[str, ...]
     preservation: Mapping[str, float]
     validators: tuple[str, ...]
     may_carry: tuple[str, ...]

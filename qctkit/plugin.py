@@ -5,8 +5,10 @@ import pluggy
 from qctkit.contracts import (
     Candidate,
     Change,
+    Displacement,
     Edit,
     Exporter,
+    Grid,
     LossTerm,
     PredictorFamily,
     Reader,
@@ -25,8 +27,10 @@ hookimpl = pluggy.HookimplMarker("qctkit")
 __all__ = [
     "Candidate",
     "Change",
+    "Displacement",
     "Edit",
     "Exporter",
+    "Grid",
     "LossTerm",
     "PredictorFamily",
     "Reader",

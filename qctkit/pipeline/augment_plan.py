@@ -7,6 +7,7 @@ from qctkit.cohort import Record
 from qctkit.contracts import Edit, LossTerm, Recipe, Role, Validator
 from qctkit.density import DensityReference
 from qctkit.engine.cohort_range import CohortRange, cohort_range
+from qctkit.engine.edits.composition import compose
 from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
 from qctkit.errors import PluginError
@@ -103,7 +104,7 @@ def make_plan(
     return Plan(
         cohort=cohort,
         recipe=recipe,
-        edit=registry.edit(recipe.edit),
+        edit=compose([registry.edit(name) for name in recipe.edits]),
         predictors=predictors,
         drivers=drivers,
         validators=tuple(registry.validator(name) for name in recipe.validators),

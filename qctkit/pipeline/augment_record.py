@@ -38,7 +38,7 @@ def candidate_record(
         "source_sample_id": work.source.sample_id,
         "source_subject_id": work.source.subject.subject_id,
         "recipe": plan.recipe.name,
-        "edits": [plan.recipe.edit],
+        "edits": list(plan.recipe.edits),
         "view": view_record(plan.view),
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
         "carried": list(plan.carried),
@@ -46,6 +46,7 @@ def candidate_record(
         "extrapolation": asked_beyond(
             work.target, plan.sources, plan.driven, plan.cohort_range
         ).record(),
+        "figures": {name: round(value, 4) for name, value in outcome.figures.items()},
         "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
         "labels": {name: getattr(label, name) for name in ATTRIBUTES},
         "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},

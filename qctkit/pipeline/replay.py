@@ -10,6 +10,7 @@ import torch
 from qctkit import schema
 from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
 from qctkit.contracts import Edit
+from qctkit.engine.edits.composition import compose
 from qctkit.engine.render import render
 from qctkit.engine.targets import Target
 from qctkit.errors import CohortFileError, PluginError, ReplayError
@@ -114,7 +115,7 @@ class Replayer:
                 "with `qctkit augment` and its seed"
             )
         try:
-            (edit,) = [self._registry.edit(name) for name in record["edits"]]
+            edit = compose([self._registry.edit(name) for name in record["edits"]])
         except PluginError as error:
             raise ReplayError(
                 f"{sample_id} cannot be made without its edit: {error}; install the plugin that "
@@ -175,12 +176,12 @@ def _make(stored: Sample, synthesis: Synthesis, making: _Making) -> Sample:
         name: torch.from_numpy(np.array(values)) for name, values in synthesis.parameters.items()
     }
     region = edit.region(source, frame, view)
-    volume = render(source, edit, parameters, region, frame, view)
+    made = render(source, edit, parameters, region, frame, view)
     return replace(
         stored,
         subject=_label(synthesis.record, source.subject),
-        volume=volume,
-        femur=source.femur,
+        volume=made.volume,
+        femur=made.femur,
         synthesis=replace(synthesis, region=region),
     )
 
