@@ -17,7 +17,7 @@ from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import Volume
 
-VIEW = View((36, 30, 30), 3.0)
+VIEW = View((36, 30, 30), (3.0, 3.0, 3.0))
 ALL = compose([DensityField(), SoftTissue(), Morph()])
 
 
