@@ -134,7 +134,7 @@ def continuous(attributes: Sequence[str]) -> list[str]:
 def measured(reader: FeatureReader, data: TrainingData) -> Tensor:
     """Return the features ``(N, F)`` of subjects, one image at a time."""
     with torch.no_grad():
-        return torch.cat([reader.measure(one) for one in data.singly()])
+        return torch.cat([reader.measure(image) for image in data.singly()])
 
 
 def leverages(

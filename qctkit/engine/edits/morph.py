@@ -75,13 +75,13 @@ def _origin(parameters: Mapping[str, Tensor]) -> Flow:
     return Flow.of(velocity(-parameters["velocity_mm"]))
 
 
-def allowed(flow: Flow) -> Tensor:
+def allowed(flow: Flow, furthest_mm: float = LARGEST_DISPLACEMENT_MM) -> Tensor:
     """Return ``(N,)`` bool: whether volumes and distances stay within what bodies differ by."""
     least, greatest = flow.determinants().flatten(1).aminmax(dim=1)
     return (
         (least >= LEAST_DETERMINANT)
         & (greatest <= LARGEST_DETERMINANT)
-        & (_furthest_mm(flow) <= LARGEST_DISPLACEMENT_MM)
+        & (_furthest_mm(flow) <= furthest_mm)
     )
 
 
