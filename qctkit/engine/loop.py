@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qctkit.contracts import Change, Edit, LossTerm, Scene
+from qctkit.engine.framing import reframed
 
 REACHED_WITHIN = 0.15
 """A reading counts as reached within this share of the predictor's typical error."""
@@ -124,7 +125,8 @@ def _evaluate(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss ``(N,)``, and whether every aim is reached ``(N,)``."""
     after = edit.apply(scene, parameters)
-    images = torch.stack([after.hu, after.femur], dim=1)
+    shown = reframed(scene, after) if edit.reach_mm else after
+    images = torch.stack([shown.hu, shown.femur], dim=1)
     change = Change(edit, scene, after, {name: parameters[name] for name in free})
     loss = torch.zeros(len(rows))
     reached = torch.ones(len(rows), dtype=torch.bool)

@@ -72,7 +72,7 @@ def test_samples_come_out_with_the_checksums_that_are_stored(
     made: CohortFile, real: CohortFile, tmp_path: Path
 ) -> None:
     path = tmp_path / "again.h5"
-    again = write_replayed(replayer(made, real), made, made.sample_ids, path, Silent())
+    again = write_replayed(replayer(made, real), made.sample_ids, path, Silent())
     assert again.fingerprint == made.fingerprint
     assert list(again.table["sha256"]) == list(made.table["sha256"])
 
@@ -145,9 +145,7 @@ def test_a_replay_on_another_grid_says_so_and_is_not_replayed_again(
 ) -> None:
     path = tmp_path / "coarse.h5"
     first = made.sample_ids[:1]
-    coarse = write_replayed(
-        replayer(made, real), made, first, path, Silent(), spacing_mm=(8.0, 6.0, 6.0)
-    )
+    coarse = write_replayed(replayer(made, real), first, path, Silent(), spacing_mm=(8.0, 6.0, 6.0))
     sample = coarse.load(first[0])
     assert sample.synthesis is not None
     note = sample.synthesis.record["replayed"]
