@@ -121,7 +121,7 @@ def test_only_parameters_within_limits_are_allowed(
         assert edit.within_limits(scene, parameters).tolist() == [True, False, True]
 
 
-BOX = View((3, 3, 3), 10.0)
+BOX = View((3, 3, 3), spacing_of(10.0))
 
 
 def test_a_field_at_a_point_does_not_depend_on_the_other_points() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from qctkit.engine.flow import Flow, grid_positions_mm, reach_mm, velocity, velocity_knots
-from qctkit.view import HIP_VIEW, View
+from qctkit.view import HIP_VIEW, View, spacing_of
 
 KNOTS = velocity_knots(HIP_VIEW)
 BOX = torch.from_numpy(HIP_VIEW.positions_mm).float()[None]
@@ -55,7 +55,7 @@ def test_a_fold_is_impossible_even_for_a_large_velocity() -> None:
 
 
 def test_the_determinant_is_the_growth_of_a_volume() -> None:
-    knots = velocity_knots(View((36, 28, 36), 3.0))
+    knots = velocity_knots(View((36, 28, 36), spacing_of(3.0)))
     field = velocity(torch.zeros(1, 3, *knots))
     positions = grid_positions_mm(field)
     # A velocity of a x grows every axis by exp(a).

@@ -10,9 +10,9 @@ from qctkit.engine.edits.soft_tissue import FAT_HU, LEAN_HU, SoftTissue
 from qctkit.engine.scenes import view_scene
 from qctkit.frame import FemurFrame
 from qctkit.predictors.training import as_tensor
-from qctkit.view import View, see
+from qctkit.view import View, see, spacing_of
 
-VIEW = View((36, 30, 30), 3.0)
+VIEW = View((36, 30, 30), spacing_of(3.0))
 moving = pytest.mark.parametrize("edit", [Morph(), SoftTissue()], ids=lambda one: one.name)
 
 
@@ -64,7 +64,7 @@ def test_the_gradient_reaches_every_parameter(edit: Edit, scene: Scene) -> None:
 
 @moving
 def test_the_gradient_is_that_of_finite_differences(edit: Edit) -> None:
-    view = View((6, 5, 5), 8.0)
+    view = View((6, 5, 5), spacing_of(8.0))
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(1, 2, *view.shape, generator=generator, dtype=torch.float64)
     images[:, 0] = 150.0 * images[:, 0] - 100.0
@@ -89,7 +89,8 @@ def test_the_gradient_is_that_of_finite_differences(edit: Edit) -> None:
 def test_the_same_parameters_move_a_coarse_and_a_fine_grid_alike(
     edit: Edit, sample: Sample, frame: FemurFrame
 ) -> None:
-    coarse, fine = View((19, 16, 16), 6.0), View((37, 31, 31), 3.0)  # one box
+    coarse = View((19, 16, 16), spacing_of(6.0))
+    fine = View((37, 31, 31), spacing_of(3.0))  # one box
     moved = []
     for view in (coarse, fine):
         image = as_tensor(see(sample.volume, sample.femur, frame, view))[None]

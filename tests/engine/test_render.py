@@ -14,10 +14,10 @@ from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.soft_tissue import SoftTissue
 from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.frame import FemurFrame
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from qctkit.volume import Volume
 
-VIEW = View((36, 30, 30), 3.0)
+VIEW = View((36, 30, 30), spacing_of(3.0))
 ALL = compose([DensityField(), SoftTissue(), Morph()])
 
 
