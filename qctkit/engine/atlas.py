@@ -23,7 +23,7 @@ from qctkit.engine.registration import (
 )
 from qctkit.view import View
 
-BONE_REACH_VOXELS = 2.0
+BONE_REACH_MM = 6.0
 BONE_SHARE = 0.3
 """Where the template's femur, smoothed so, holds at least this share, shape is bone's."""
 
@@ -109,8 +109,8 @@ class Atlas:
             on_grid(_unflat(change @ effects, self.velocity_mm[:1]), grid)
             for effects in (design.bone_shape_effects(shapes), design.effects(shapes))
         )
-        share = on_grid(smoothed(self.template[:, 1:2], BONE_REACH_VOXELS) / BONE_SHARE, grid)
-        near = share.clamp(0.0, 1.0)
+        reach = BONE_REACH_MM / self.view.cube_mm
+        near = on_grid(smoothed(self.template[:, 1:2], reach) / BONE_SHARE, grid).clamp(0.0, 1.0)
         added = _unflat(change @ design.effects(densities), self.hu[:1])[0]
         return near * bone + (1.0 - near) * rest, added
 
