@@ -479,7 +479,8 @@ class Reading:
         predictor, role, attribute: whose reading of what.
         before, after: readings (years, kg, or a logit for sex).
         expected: what this predictor reads, on average, off a real subject changed in this way.
-        typical_error: spread of its readings of unseen real subjects about its own line.
+        typical_error: spread of its readings of unseen real subjects about what their attributes
+            say.
         can_read: whether it reads the attribute off unseen subjects at all; otherwise the reading
             is on record and has no say.
     """

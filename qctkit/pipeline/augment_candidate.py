@@ -16,6 +16,7 @@ from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_record
 from qctkit.pipeline.augment_work import Work, begin
 from qctkit.pipeline.carry import reads
+from qctkit.predictors.skill import Skill
 from qctkit.predictors.training import as_tensor
 from qctkit.subject import Subject
 from qctkit.view import View, see
@@ -75,7 +76,7 @@ def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
         with torch.no_grad():
             estimates = predictor(images[predictor.view]).double().tolist()
         for column, name in enumerate(predictor.attributes):
-            response = predictor.skills[name].response
+            skill = predictor.skills[name]
             before = estimates[0][column]
             readings.append(
                 Reading(
@@ -84,12 +85,20 @@ def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
                     attribute=name,
                     before=before,
                     after=estimates[1][column],
-                    expected=before + response.expected_change(work.change_asked(name)),
-                    typical_error=response.residual_sd,
+                    expected=before + _expected_change(skill, work, name),
+                    typical_error=(skill.joint or skill.response).residual_sd,
                     can_read=reads(predictor, name),
                 )
             )
     return tuple(readings)
+
+
+def _expected_change(skill: Skill, work: Work, name: str) -> float:
+    """Return what a real change of all that is asked would change in a reading."""
+    if skill.joint is None:
+        return skill.response.expected_change(work.change_asked(name))
+    asked = {attribute: work.change_asked(attribute) for attribute in skill.joint.slopes}
+    return skill.joint.expected_change(asked)
 
 
 def _before_and_after(work: Work, made: Rendering, view: View) -> Tensor:
