@@ -1,23 +1,27 @@
 """What each kind of component promises, as protocols with a ``Contract:`` list.
 
-Built-ins and plugins meet the same contracts. Nothing here imports torch at run time.
+Built-ins and plugins meet the same contracts. Nothing heavy is imported here at run time, so that a
+plugin can be discovered in a millisecond.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations  # so that the types below need not be imported to run
+
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qctkit.cohort import Cohort, Record, Sample
-from qctkit.density import DensityReference
-from qctkit.frame import FemurFrame
-from qctkit.subject import Sex, Subject
-from qctkit.view import View
-from qctkit.volume import Mask, Volume
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
     from torch import Tensor, nn
+
+    from qctkit.cohort import Cohort, Record, Sample
+    from qctkit.density import DensityReference
+    from qctkit.frame import FemurFrame
+    from qctkit.subject import Sex, Subject
+    from qctkit.view import View
+    from qctkit.volume import Mask, Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +141,11 @@ class TrainingData:
         view: the grid on which the images were sampled.
     """
 
-    images: "Tensor"
-    values: Mapping[str, "Tensor"]
+    images: Tensor
+    values: Mapping[str, Tensor]
     view: View
 
-    def take(self, chosen: Sequence[int]) -> "TrainingData":
+    def take(self, chosen: Sequence[int]) -> TrainingData:
         """Return the data of some subjects."""
         rows = list(chosen)
         values = {name: column[rows] for name, column in self.values.items()}
@@ -183,7 +187,7 @@ class PredictorFamily(Protocol):
         """Grid on which it sees a subject; the window is the cohort's."""
         ...
 
-    def build(self, attributes: Sequence[str], view: View) -> "nn.Module":
+    def build(self, attributes: Sequence[str], view: View) -> nn.Module:
         """Return an untrained module for these attributes."""
         ...
 
@@ -192,7 +196,7 @@ class PredictorFamily(Protocol):
         data: TrainingData,
         attributes: Sequence[str],
         seed: int,
-    ) -> "nn.Module":
+    ) -> nn.Module:
         """Return a module trained on the data, in eval mode."""
         ...
 
@@ -208,11 +212,11 @@ class Scene:
             divided by the view's half extent, so that the view spans [-1, 1].
     """
 
-    hu: "Tensor"
-    femur: "Tensor"
-    positions: "Tensor"
+    hu: Tensor
+    femur: Tensor
+    positions: Tensor
 
-    def take(self, rows: "Tensor") -> "Scene":
+    def take(self, rows: Tensor) -> Scene:
         """Return some of the batch."""
         shared = len(self.positions) == 1
         return Scene(
@@ -258,11 +262,11 @@ class Edit(Protocol):
         """First step of each parameter, in its unit."""
         ...
 
-    def start(self, batch: int, view: View) -> "dict[str, Tensor]":
+    def start(self, batch: int, view: View) -> dict[str, Tensor]:
         """Return parameters at zero, each ``(N, ...)``."""
         ...
 
-    def change_hu(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
+    def change_hu(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return what is added to the HU, ``(N, D, H, W)``."""
         ...
 
@@ -270,7 +274,7 @@ class Edit(Protocol):
         """Return the voxels ``(D, H, W)`` of a scan that the edit may change."""
         ...
 
-    def within_limits(self, parameters: "Mapping[str, Tensor]") -> "Tensor":
+    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return ``(N,)`` bool: whether the parameters obey the edit's own constraint."""
         ...
 
@@ -281,8 +285,8 @@ class Change:
 
     edit: Edit
     scene: Scene
-    change_hu: "Tensor"
-    parameters: "Mapping[str, Tensor]"
+    change_hu: Tensor
+    parameters: Mapping[str, Tensor]
 
 
 class LossTerm(Protocol):
@@ -299,7 +303,7 @@ class LossTerm(Protocol):
         """Unique name among its kind."""
         ...
 
-    def __call__(self, change: Change) -> "Tensor":
+    def __call__(self, change: Change) -> Tensor:
         """Return the cost of each sample's change, ``(N,)``."""
         ...
 

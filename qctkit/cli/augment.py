@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import output_option, overwrite_option, resume_option, seed_option
 from qctkit.cli.shown import shown_progress
 
@@ -63,12 +64,11 @@ def command(
     from qctkit.pipeline.target_table import read_targets
     from qctkit.predictors.trained import load_predictors
     from qctkit.predictors.training import TrainingSettings
-    from qctkit.registry import load_registry
     from qctkit.report.summary import write_summary
     from qctkit.store.reader import CohortFile
     from qctkit.store.writer import refuse_existing_output
 
-    registry = load_registry()
+    registry = chosen_registry()
     chosen = registry.recipe(recipe)
     page = output.with_suffix(".summary.html")
     refuse_existing_output(output, overwrite=overwrite, resume=resume)

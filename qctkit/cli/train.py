@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import cohort_argument, output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -72,14 +73,13 @@ def command(
     from qctkit.predictors.configuration import TrainingConfiguration, read_configuration
     from qctkit.predictors.slice_split import slice_wise
     from qctkit.predictors.training import TrainingSettings
-    from qctkit.registry import load_registry
     from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
     asked = (
         read_configuration(configuration_file) if configuration_file else TrainingConfiguration()
     )
-    registered = load_registry().families()
+    registered = chosen_registry().families()
     families = asked.chosen(registered)
     settings = TrainingSettings(
         asked.folds if folds is None else folds, asked.seed if seed is None else seed, workers
