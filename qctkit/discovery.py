@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata
 from typing import Any, Literal
 
 import pluggy
@@ -92,6 +92,14 @@ def discover(
         else:
             states.append(replace(state, problem=_load(manager, point)))
     return manager, tuple(states)
+
+
+def summary_of(state: PluginState) -> str:
+    """Return the one line that a plugin's distribution says of itself, empty if it says none."""
+    try:
+        return metadata(state.distribution).get("Summary", "")
+    except PackageNotFoundError:
+        return ""
 
 
 def in_words(error: BaseException) -> str:

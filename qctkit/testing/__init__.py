@@ -1,0 +1,36 @@
+"""Contract tests for plugin authors: a class for each kind of component, to inherit.
+
+::
+
+    from qctkit.testing import ValidatorContract
+
+    class TestMine(ValidatorContract):
+        component = Mine()
+
+`qctkit plugins check` runs the same checks, and so do the tests of the built-ins. pytest runs the
+classes and is not needed to import them.
+"""
+
+from qctkit.testing.contract import Contract, Finding, expect, run_contract
+from qctkit.testing.exporter import ExporterContract
+from qctkit.testing.femurs import make_femur, make_people
+from qctkit.testing.predictor import PredictorContract
+from qctkit.testing.reader import ReaderContract
+from qctkit.testing.recipe import RecipeContract
+from qctkit.testing.validator import ValidatorContract
+from qctkit.testing.writes import writes_only_below
+
+__all__ = [
+    "Contract",
+    "ExporterContract",
+    "Finding",
+    "PredictorContract",
+    "ReaderContract",
+    "RecipeContract",
+    "ValidatorContract",
+    "expect",
+    "make_femur",
+    "make_people",
+    "run_contract",
+    "writes_only_below",
+]
