@@ -12,7 +12,7 @@ from qctkit.cli.options import json_option
 if TYPE_CHECKING:
     from qctkit.registry import Registry
 
-NEW_KINDS = ("predictor", "loss", "edit", "validator", "recipe")
+NEW_KINDS = ("predictor", "validator", "recipe")
 
 
 @click.group(name="plugins")
@@ -105,6 +105,7 @@ def new_plugin(name: str, kind: str, output: Path | None) -> None:
     """
     from qctkit.scaffold.distribution import write_distribution
 
+    _refuse_taken(name, kind)
     folder = Path(name) if output is None else output
     for path in write_distribution(name, kind, folder):
         click.echo(path)
@@ -148,6 +149,15 @@ def check_plugin(name: str, as_json: bool) -> int:
     if not as_json:
         click.echo(f"{name}: {len(records)} promises, {failed} not kept")
     return 1 if failed else 0
+
+
+def _refuse_taken(name: str, kind: str) -> None:
+    from qctkit.errors import PluginError
+    from qctkit.registry import KINDS
+
+    kinds = next(many for many, one in KINDS.items() if one == kind)
+    if name in chosen_registry().names(kinds):
+        raise PluginError(f"there is a {kind} {name!r} already; choose another name")
 
 
 def _record(registry: "Registry", name: str) -> dict[str, Any]:

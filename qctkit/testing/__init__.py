@@ -13,7 +13,7 @@ classes and is not needed to import them.
 
 from qctkit.testing.contract import Contract, Finding, expect, run_contract
 from qctkit.testing.exporter import ExporterContract
-from qctkit.testing.femurs import make_femur, make_people
+from qctkit.testing.femurs import make_femur, make_people, make_reference
 from qctkit.testing.predictor import PredictorContract
 from qctkit.testing.reader import ReaderContract
 from qctkit.testing.recipe import RecipeContract
@@ -31,6 +31,7 @@ __all__ = [
     "expect",
     "make_femur",
     "make_people",
+    "make_reference",
     "run_contract",
     "writes_only_below",
 ]

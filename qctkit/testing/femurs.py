@@ -1,11 +1,13 @@
 """Femurs to check components on: a ball on a tube in HU, made in milliseconds."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
+from qctkit.density import DensityReference, density_reference, measure_density
 from qctkit.geometry import Geometry
 from qctkit.subject import Sex, Subject
 from qctkit.volume import Volume
@@ -59,6 +61,14 @@ def make_people(count: int = 12) -> tuple[Sample, ...]:
             )
         )
     return tuple(samples)
+
+
+@lru_cache(maxsize=1)
+def make_reference() -> DensityReference:
+    """Return the densities of those subjects, for validators."""
+    people = make_people()
+    figures = [measure_density(one.volume, one.femur) for one in people]
+    return density_reference([one.subject for one in people], figures)
 
 
 def with_unknowns(people: tuple[Sample, ...]) -> tuple[Sample, ...]:

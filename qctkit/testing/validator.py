@@ -10,11 +10,10 @@ from functools import lru_cache
 import numpy as np
 
 from qctkit.contracts import Candidate, Reading, Role, Validator, Verdict
-from qctkit.density import DensityReference, density_reference, measure_density
 from qctkit.subject import Subject
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.cost import cost_in_words
-from qctkit.testing.femurs import make_people
+from qctkit.testing.femurs import make_people, make_reference
 from qctkit.testing.writes import writes_only_below
 
 
@@ -70,7 +69,7 @@ class ValidatorContract(Contract):
         """It changes neither the candidate nor the reference."""
         for what, candidate in _candidates():
             before = _state(candidate)
-            self.component.judge(candidate, _reference())
+            self.component.judge(candidate, make_reference())
             expect(_state(candidate) == before, f"{what}: the candidate was changed")
 
     def test_it_writes_no_file(self) -> None:
@@ -82,18 +81,11 @@ class ValidatorContract(Contract):
     def test_what_a_call_costs(self) -> None:
         """Judging a candidate of 40 x 32 x 32 voxels takes the time and memory stated."""
         (_, candidate), *_ = _candidates()
-        self.found(cost_in_words(lambda: self.component.judge(candidate, _reference())))
+        self.found(cost_in_words(lambda: self.component.judge(candidate, make_reference())))
 
     def _verdicts(self) -> Iterator[tuple[str, Verdict]]:
         for what, candidate in _candidates():
-            yield what, self.component.judge(candidate, _reference())
-
-
-@lru_cache(maxsize=1)
-def _reference() -> DensityReference:
-    people = make_people()
-    figures = [measure_density(one.volume, one.femur) for one in people]
-    return density_reference([one.subject for one in people], figures)
+            yield what, self.component.judge(candidate, make_reference())
 
 
 @lru_cache(maxsize=1)
