@@ -97,7 +97,7 @@ def discover(
 def summary_of(state: PluginState) -> str:
     """Return the one line that a plugin's distribution says of itself, empty if it says none."""
     try:
-        return metadata(state.distribution).get("Summary", "")
+        return str(metadata(state.distribution).json.get("summary", ""))
     except PackageNotFoundError:
         return ""
 

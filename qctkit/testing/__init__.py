@@ -14,6 +14,7 @@ classes and is not needed to import them.
 from qctkit.testing.contract import Contract, Finding, expect, run_contract
 from qctkit.testing.exporter import ExporterContract
 from qctkit.testing.femurs import make_femur, make_people, make_reference
+from qctkit.testing.found import installed
 from qctkit.testing.predictor import PredictorContract
 from qctkit.testing.reader import ReaderContract
 from qctkit.testing.recipe import RecipeContract
@@ -29,6 +30,7 @@ __all__ = [
     "RecipeContract",
     "ValidatorContract",
     "expect",
+    "installed",
     "make_femur",
     "make_people",
     "make_reference",

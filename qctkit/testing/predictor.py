@@ -5,6 +5,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
+from unittest import SkipTest
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +72,10 @@ class PredictorContract(Contract):
 
     def test_its_estimates_are_in_the_attributes_units(self) -> None:
         """Continuous attributes are read in years and kg; binary ones as a logit."""
-        data = self._data()
-        found = _read(self._fitted(), data.images).mean(dim=0)
+        data, module = self._data(), self._fitted()
+        if isinstance(module, OnnxModule):
+            raise SkipTest("trained elsewhere: what it reads off simple femurs means nothing")
+        found = _read(module, data.images).mean(dim=0)
         for name, mean in zip(self.component.attributes, found.tolist(), strict=True):
             attribute = ATTRIBUTES[name]
             if attribute.kind == "binary":

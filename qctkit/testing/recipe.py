@@ -1,11 +1,9 @@
 """The contract of recipes, as checks."""
 
-from functools import lru_cache
-
 from qctkit.contracts import Recipe, Role
-from qctkit.registry import Registry, load_registry
 from qctkit.subject import ATTRIBUTES
 from qctkit.testing.contract import Contract, expect
+from qctkit.testing.found import installed_registry
 
 
 class RecipeContract(Contract):
@@ -26,7 +24,7 @@ class RecipeContract(Contract):
 
     def test_everything_it_names_is_registered(self) -> None:
         """Its predictors, edit, loss terms and validators are registered."""
-        recipe, registry = self.component, _registry()
+        recipe, registry = self.component, installed_registry()
         registry.edit(recipe.edit)
         for name in (*recipe.predictors, recipe.carried_by):
             registry.family(name)
@@ -42,7 +40,7 @@ class RecipeContract(Contract):
 
     def test_no_predictor_that_drives_it_is_a_reader(self) -> None:
         """No predictor that drives the loop is a reader: a judge stays outside."""
-        families = [_registry().family(name) for name in self.component.predictors]
+        families = [installed_registry().family(name) for name in self.component.predictors]
         readers = [one.name for one in families if one.role is Role.READER]
         expect(not readers, f"{', '.join(readers)} would be judge and party")
 
@@ -52,7 +50,7 @@ class RecipeContract(Contract):
 
     def test_what_it_may_carry_is_read_in_the_loop_and_outside_it(self) -> None:
         """What it may carry is known, driven by a predictor, and read by one outside the loop."""
-        recipe, registry = self.component, _registry()
+        recipe, registry = self.component, installed_registry()
         unknown = [one for one in recipe.may_carry if one not in ATTRIBUTES]
         expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(ATTRIBUTES)}")
         inside = {a for name in recipe.predictors for a in registry.family(name).attributes}
@@ -74,8 +72,3 @@ class RecipeContract(Contract):
         expect(all(weight >= 0 for weight in recipe.preservation.values()), "a weight is negative")
         expect(recipe.steps >= 1, f"steps is {recipe.steps}")
         expect(recipe.patience >= 1, f"patience is {recipe.patience}")
-
-
-@lru_cache(maxsize=1)
-def _registry() -> Registry:
-    return load_registry()
