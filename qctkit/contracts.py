@@ -159,12 +159,14 @@ class PredictorFamily(Protocol):
         - a module maps images ``(N, 2, D, H, W)`` (HU, femur share) to estimates ``(N, A)`` in
           the order of the attributes it was built for: years and kg for continuous attributes, a
           logit for binary ones;
-        - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
+        - it is deterministic in eval mode, batch equals single, and, unless it is a reader, its
+          gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
         - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
           fits run in several processes;
         - its ``repr`` names its configuration and nothing else, since cached predictors are found
-          by it.
+          by it;
+        - with ``on_request = True`` beside these members it is trained only where it is named.
     """
 
     @property

@@ -75,20 +75,21 @@ def discover(
     Raises:
         PluginError: a plugin is selected that is not installed.
     """
-    found = sorted(entry_points(group=GROUP) if points is None else points, key=_order)
+    given = entry_points(group=GROUP) if points is None else points
+    found = sorted(((_state(one), one) for one in given), key=lambda pair: _order(pair[0]))
     wanted = _selected() if only is None else only
-    _refuse_unknown(wanted, [point.name for point in found])
+    _refuse_unknown(wanted, [state.name for state, _ in found])
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(bundled, BUNDLED)
-    count = Counter(point.name for point in found)
-    states = []
-    for point in found:
-        state = _state(point)
-        if wanted is not None and point.name not in wanted:
+    count = Counter(state.name for state, _ in found)
+    states: list[PluginState] = []
+    for state, point in found:
+        if wanted is not None and state.name not in wanted:
             states.append(replace(state, disabled=True))
-        elif count[point.name] > 1:
-            states.append(replace(state, problem=_clash(point, found)))
+        elif count[state.name] > 1:
+            twins = [one for one, _ in found if one.name == state.name]
+            states.append(replace(state, problem=_clash(twins)))
         else:
             states.append(replace(state, problem=_load(manager, point)))
     return manager, tuple(states)
@@ -108,14 +109,15 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
-def _order(point: EntryPoint) -> tuple[str, str]:
-    return point.name, _state(point).distribution
+def _order(state: PluginState) -> tuple[str, str]:
+    return state.name, state.distribution
 
 
 def _state(point: EntryPoint) -> PluginState:
     if point.dist is None:
         return PluginState(point.name, "unknown distribution", "", point.value)
-    return PluginState(point.name, point.dist.name, point.dist.version, point.value)
+    about = point.dist.metadata  # parsed again by every access to the distribution's properties
+    return PluginState(point.name, about["Name"], about["Version"], point.value)
 
 
 def _selected() -> Collection[str] | None:
@@ -134,9 +136,9 @@ def _refuse_unknown(wanted: Collection[str] | None, installed: Collection[str]) 
             )
 
 
-def _clash(point: EntryPoint, found: Iterable[EntryPoint]) -> str:
-    origins = [_state(one).origin for one in found if one.name == point.name]
-    return f"{' and '.join(origins)} both install a plugin of this name; uninstall one"
+def _clash(twins: Iterable[PluginState]) -> str:
+    origins = " and ".join(one.origin for one in twins)
+    return f"{origins} both install a plugin of this name; uninstall one"
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qctkit.contracts import Role, TrainingData
+from qctkit.errors import PredictorError
 from qctkit.predictors.onnx_description import Description
 from qctkit.predictors.onnx_graph import metadata_of, model_bytes, read_model
 from qctkit.predictors.onnx_loading import load_toml
@@ -50,6 +51,15 @@ class OnnxFamily:
     def description(self) -> Description:
         """The contract that the description states."""
         return read_toml(self.description_file)[1]
+
+    @cached_property
+    def trained_on(self) -> str:
+        """Fingerprint of the cohort that it was trained on, if the file itself says so."""
+        told = metadata_of(read_model(read_toml(self.description_file)[0]))
+        try:
+            return Description.from_metadata(told).cohort_fingerprint
+        except PredictorError:
+            return ""
 
     @property
     def name(self) -> str:
