@@ -49,14 +49,12 @@ def main() -> None:
         help_text, loaded = help_with(site)
         assert help_text.count("do-") == asked.plugins, help_text
         without, with_them = times(site, asked.rounds)
-    added = 1000 * (statistics.median(with_them) - statistics.median(without))
-    least = 1000 * (min(with_them) - min(without))
-    print(f"qctkit --help, {asked.rounds} rounds in turns:")
-    print(f"  without plugins of this kind   {1000 * statistics.median(without):6.0f} ms, median")
-    print(
-        f"  with {asked.plugins} of them               {1000 * statistics.median(with_them):6.0f} ms"
-    )
-    print(f"  they add {added:.0f} ms (by the fastest rounds {least:.0f} ms)")
+    alone, among = 1000 * statistics.median(without), 1000 * statistics.median(with_them)
+    fastest = 1000 * (min(with_them) - min(without))
+    print(f"qctkit --help, medians of {asked.rounds} rounds in turns:")
+    print(f"  without plugins of this kind  {alone:6.0f} ms")
+    print(f"  with {asked.plugins} of them               {among:6.0f} ms")
+    print(f"  they add {among - alone:.0f} ms (by the fastest rounds {fastest:.0f} ms)")
     print(f"  heavy libraries loaded: {', '.join(loaded) or 'none'}")
 
 

@@ -16,6 +16,7 @@ import pluggy
 
 from qctkit.discovery import BUNDLED, PluginState, discover, in_words
 from qctkit.errors import PluginError, PluginRunError
+from qctkit.guarded_reader import GuardedReader
 
 if TYPE_CHECKING:
     import click
@@ -83,8 +84,11 @@ class Registry:
         )
 
     def readers(self) -> "tuple[Reader, ...]":
-        """Return all readers."""
-        return tuple(self._of("readers").components.values())
+        """Return all readers; those of plugins raise only what their contract allows."""
+        return tuple(
+            one if self.owner("readers", name) is None else self._guarded(one, name)
+            for name, one in self._of("readers").components.items()
+        )
 
     def families(self) -> "tuple[PredictorFamily, ...]":
         """Return all predictor families."""
@@ -210,8 +214,9 @@ class Registry:
     def failed(self, failure: PluginRunError) -> str:
         """Keep a failure that the run goes on after, tell of it, and return it in words."""
         words = str(failure)
+        if words not in self.failures:
+            self.say(words)
         self.failures.append(words)
-        self.say(words)
         return words
 
     def observe(self, hook: str, **seen: Any) -> None:
@@ -228,6 +233,10 @@ class Registry:
                 self.failed(
                     PluginRunError(f"plugin {self._origin(one.plugin_name)} failed: {what}")
                 )
+
+    def _guarded(self, reader: "Reader", name: str) -> "Reader":
+        origin = self._origin(self._of("readers").owners[name])
+        return GuardedReader(reader, origin, lambda words: self.failed(PluginRunError(words)))
 
     def _left_out(self) -> str:
         """Return the plugins that might have registered a missing name."""

@@ -1,3 +1,4 @@
+import pickle
 import re
 import sys
 import types
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from qctkit import bundled
+from qctkit.contracts import FoundScan, Scan
 from qctkit.discovery import BUNDLED, VARIABLE
-from qctkit.errors import PluginError, PluginRunError
+from qctkit.errors import PluginError, PluginRunError, ScanError
 from qctkit.plugin import API_VERSION, Recipe, hookimpl
+from qctkit.readers.choose import find_one
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.registry import KINDS, load_registry
 
@@ -330,3 +333,42 @@ def test_every_kind_has_a_hook() -> None:
     assert {f"register_{kind}" for kind in KINDS} == {
         name for name in vars(bundled) if name.startswith("register_")
     } | {"register_commands"}
+
+
+class _Careless:
+    """A reader that forgets its contract."""
+
+    name = "careless"
+
+    def claims(self, path: Path) -> bool:
+        if path.suffix == ".odd":
+            return True
+        raise IndexError("Jane Doe")
+
+    def find(self, path: Path) -> list[FoundScan]:
+        if path.name == "unfound.odd":
+            raise KeyError("Jane Doe")
+        return [FoundScan("odd", _fail_to_load)]
+
+
+def _fail_to_load() -> Scan:
+    raise ZeroDivisionError("Jane Doe")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("unfound.odd", "find: KeyError"), ("a.odd", "load: ZeroDivisionError")]
+)
+def test_what_a_plugins_reader_raises_refuses_the_scan_and_names_the_plugin(
+    install: Install, tmp_path: Path, name: str, words: str
+) -> None:
+    point = install("odd", register_readers=lambda: (_Careless(),))
+    told: list[str] = []
+    readers = load_registry([point], say=told.append).readers()
+    (tmp_path / name).write_bytes(b"odd")
+    with pytest.raises(ScanError, match=f"plugin odd .*reader careless, {words}") as caught:
+        pickle.loads(pickle.dumps(find_one(tmp_path / name, readers))).load()
+    assert "Jane" not in str(caught.value)
+    with pytest.raises(ScanError, match="no reader knows this format"):
+        find_one(Path(__file__), readers)
+    assert len(told) == 1
+    assert "claims: IndexError" in told[0]

@@ -37,8 +37,7 @@ def list_plugins(as_json: bool) -> None:
         qctkit plugins list
     """
     registry = chosen_registry(quiet=True)
-    for kind in ("commands", "recipes"):  # so that clashes come to light
-        registry.names(kind)
+    _bring_clashes_to_light(registry)
     records = [_record(registry, one.name) for one in registry.plugins]
     if as_json:
         click.echo(json.dumps(records, indent=1))
@@ -68,6 +67,7 @@ def show_plugin(name: str, as_json: bool) -> None:
 
     registry = chosen_registry(quiet=True)
     registry.plugin(name)
+    _bring_clashes_to_light(registry)
     record = _record(registry, name)
     plugin = registry.manager.get_plugin(name)
     record["api"] = getattr(plugin, API_NAME, "")
@@ -160,12 +160,18 @@ def _refuse_taken(name: str, kind: str) -> None:
         raise PluginError(f"there is a {kind} {name!r} already; choose another name")
 
 
+def _bring_clashes_to_light(registry: "Registry") -> None:
+    """Ask for every kind of which a plugin has a component, and for no other."""
+    loaded = [one.name for one in registry.plugins if one.status == "loaded"]
+    for kind in {kind for name in loaded for kind in registry.components_of(name)}:
+        registry.names(kind)
+
+
 def _record(registry: "Registry", name: str) -> dict[str, Any]:
     """Return what is known of a plugin, asking its hooks for their components."""
     from qctkit.discovery import summary_of
 
-    loaded = registry.plugin(name).status == "loaded"
-    components = registry.components_of(name) if loaded else {}
+    components = registry.components_of(name)
     state = registry.plugin(name)
     return {
         "name": state.name,
