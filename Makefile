@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 
 # Each one a distribution of its own, found by its entry point; femur-density comes with setup.
-PLUGINS := plugins/onnx-only plugins/total-density-validator
+PLUGINS := plugins/monai-predictor plugins/onnx-only plugins/total-density-validator
 
 .PHONY: demo test setup dev lint clean
 
