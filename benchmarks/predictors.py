@@ -118,7 +118,7 @@ def read_everything(
                 kept[asked] = _fit_and_read_features(plan, family, pool, unseen, rows)
             else:
                 train, test = (
-                    _on(data.take(chosen), family.view)
+                    on_view(data.take(chosen), family.view)
                     for data, chosen in zip((pool, unseen), rows, strict=True)
                 )
                 kept[asked] = _fit_and_read(family, train, test, repeat)
@@ -240,15 +240,17 @@ def _fit_and_read_features(
 ) -> np.ndarray:
     """Do as ``_fit_and_read``, measuring the features of each subject once for all sizes."""
     model = family.build(family.attributes, HIP_VIEW)
-    learned = _features(plan.folder, POOL_SEED, pool, model)[rows[0]]
+    learned = measured_features(plan.folder, POOL_SEED, pool, model)[rows[0]]
     values = {name: column.double().numpy() for name, column in pool.take(rows[0]).values.items()}
     fit_on_features(model, learned.astype(float), values)
-    read = _features(plan.folder, UNSEEN_SEED, unseen, model)[rows[1]]
+    read = measured_features(plan.folder, UNSEEN_SEED, unseen, model)[rows[1]]
     with torch.no_grad():
         return model.read(torch.from_numpy(read)).double().numpy()
 
 
-def _features(folder: Path, seed: int, data: TrainingData, model: PhysicalPredictor) -> np.ndarray:
+def measured_features(
+    folder: Path, seed: int, data: TrainingData, model: PhysicalPredictor
+) -> np.ndarray:
     """Return the features ``(N, F)`` of a cohort's first subjects, kept in the folder."""
     parts = []
     for first in range(0, len(data.images), BLOCK):
@@ -256,7 +258,7 @@ def _features(folder: Path, seed: int, data: TrainingData, model: PhysicalPredic
         if not path.is_file():
             block = data.take(range(first, min(first + BLOCK, len(data.images))))
             with torch.no_grad():
-                np.save(path, model.features(_on(block, HIP_VIEW).images).numpy())
+                np.save(path, model.features(on_view(block, HIP_VIEW).images).numpy())
         parts.append(np.load(path))
     return np.concatenate(parts)
 
@@ -319,7 +321,7 @@ def _shown(attribute: str, value: float) -> str:
     return f"{value:.3f}" if attribute == "sex" else f"{value:.2f}"
 
 
-def _on(data: TrainingData, view: View) -> TrainingData:
+def on_view(data: TrainingData, view: View) -> TrainingData:
     """Return float32 data on a smaller grid of the same spacing: the middle of the larger one."""
     if view.spacing_mm != data.view.spacing_mm:
         raise ValueError(f"the views kept have a spacing of {data.view.spacing_mm} mm")

@@ -58,29 +58,32 @@ def register_predictors() -> "Sequence[PredictorFamily]":
 
 @hookimpl
 def register_edits() -> "Sequence[Edit]":
-    """Return the density field and the study's free voxels."""
+    """Return the edits of density, shape and soft tissue, and the study's free voxels."""
     from qctkit.engine.edits.density_field import DensityField
+    from qctkit.engine.edits.morph import Morph
+    from qctkit.engine.edits.soft_tissue import SoftTissue
     from qctkit.engine.edits.voxel import Voxel
 
-    return (DensityField(), Voxel())
+    return (DensityField(), Morph(), SoftTissue(), Voxel())
 
 
 @hookimpl
 def register_losses() -> "Sequence[LossTerm]":
     """Return the preservation terms."""
-    from qctkit.engine.losses.preservation import Size, Smoothness, TotalVariation
+    from qctkit.engine.losses.preservation import Bending, Size, Smoothness, TotalVariation
 
-    return (Size(), Smoothness(), TotalVariation())
+    return (Size(), Smoothness(), Bending(), TotalVariation())
 
 
 @hookimpl
 def register_validators() -> "Sequence[Validator]":
-    """Return the validators of attributes, structure and density."""
+    """Return the validators of attributes, structure, density and noise."""
     from qctkit.validators.attributes import Attributes
     from qctkit.validators.density import Density
+    from qctkit.validators.noise_texture import NoiseTexture
     from qctkit.validators.structure import Structure
 
-    return (Attributes(), Structure(), Density())
+    return (Attributes(), Structure(), Density(), NoiseTexture())
 
 
 @hookimpl

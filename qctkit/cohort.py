@@ -20,6 +20,10 @@ from qctkit.volume import Mask, Volume
 Record: TypeAlias = Mapping[str, Any]
 """Values that JSON can hold, by name: how figures and provenance are stored."""
 
+REPLAYED = "replayed"
+"""Name in a made sample's record under which stands that it was replayed on another grid than its
+source's."""
+
 
 class MaskOrigin(StrEnum):
     """Where a femur mask came from, which says how far to trust it."""

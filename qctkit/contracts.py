@@ -6,22 +6,27 @@ plugin can be discovered in a millisecond.
 
 from __future__ import annotations  # so that the types below need not be imported to run
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from qctkit.cohort import Cohort, Record, Sample
+    from qctkit.cohort import Cohort, FemurMask, Record, Sample
     from qctkit.density import DensityReference
     from qctkit.frame import FemurFrame
     from qctkit.subject import Sex, Subject
     from qctkit.view import View
     from qctkit.volume import Mask, Volume
+
+Displacement: TypeAlias = "Callable[[Tensor], Tensor]"
+"""Displacements in mm at frame positions in mm, both with (superior, anterior, medial) last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,25 +136,104 @@ class Role(StrEnum):
     READER = "reader"
 
 
+class Images(Protocol):
+    """Views of subjects, ``(N, 2, D, H, W)`` (HU, femur share); a tensor is one.
+
+    Contract:
+        - indices choose as those of a tensor do, and give a float32 tensor;
+        - what is not chosen need not be in memory, so that large views are read in batches.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> "Tensor": ...
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """Views of a cohort's subjects with their attributes.
 
     Attributes:
-        images: ``(N, 2, D, H, W)`` float32: HU, and the femur's share of each voxel.
+        images: ``(N, 2, D, H, W)``: HU, and the femur's share of each voxel.
         values: attributes ``(N,)`` float32 by name, NaN where missing; sex is 0 (F) or 1 (M).
         view: the grid on which the images were sampled.
     """
 
-    images: Tensor
-    values: Mapping[str, Tensor]
+    images: Images
+    values: Mapping[str, "Tensor"]
     view: View
 
-    def take(self, chosen: Sequence[int]) -> TrainingData:
+    def take(self, chosen: Sequence[int]) -> "TrainingData":
         """Return the data of some subjects."""
-        rows = list(chosen)
+        import numpy as np
+
+        rows = np.array(chosen, dtype=np.int64)
         values = {name: column[rows] for name, column in self.values.items()}
-        return TrainingData(self.images[rows], values, self.view)
+        return TrainingData(_ChosenImages(self.images, rows), values, self.view)
+
+    def singly(self) -> "Iterator[Tensor]":
+        """Yield the images one by one, ``(1, 2, D, H, W)``: all at once may fill memory."""
+        for row in range(len(self.images)):
+            yield self.images[row : row + 1]
+
+
+@dataclass(frozen=True, eq=False)
+class _ChosenImages:
+    """Some subjects of others' images."""
+
+    images: Images
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> "Tensor":
+        import numpy as np
+
+        subjects, *parts = key if isinstance(key, tuple) else (key,)
+        # A tensor of one number would choose as that number does, without its axis.
+        rows = self.rows[subjects if isinstance(subjects, slice) else np.asarray(subjects)]
+        return self.images[(rows, *parts)]
+
+
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """Where a fit stands.
+
+    Attributes:
+        tensors: weights, optimiser, random state: whatever it needs, by name.
+        record: the rest, as JSON values.
+    """
+
+    tensors: "Mapping[str, Tensor]"
+    record: Record
+
+
+class Checkpoint(Protocol):
+    """Where a long fit keeps how far it is, so that it goes on after a kill.
+
+    Contract:
+        - ``load`` gives what the last ``save`` was given, to the bit, or None where this very fit
+          (its data, configuration and seed) has saved nothing yet;
+        - a kill at any instant leaves the last state whole.
+    """
+
+    @property
+    def due(self) -> bool:
+        """Whether the last state is old enough for another to be saved."""
+        ...
+
+    def load(self) -> FitState | None:
+        """Return the last state, None at the start."""
+        ...
+
+    def save(self, state: FitState) -> None:
+        """Keep a state in place of the last."""
+        ...
+
+    def part(self, name: str) -> "Checkpoint":
+        """Return the checkpoint of a part of the fit, such as one network of several."""
+        ...
 
 
 class PredictorFamily(Protocol):
@@ -162,8 +246,13 @@ class PredictorFamily(Protocol):
         - it is deterministic in eval mode, batch equals single, and, unless it is a reader, its
           gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
+        - a module may offer ``measure(image)``, features ``(N, F)``, and ``read(features)``, whose
+          chain it then is: its spread grows with the distance from whom it learned from;
         - ``fit`` is decided by its arguments and seed alone, and a family can be pickled, since
           fits run in several processes;
+        - ``fit`` may take two more arguments by name, and is given those that it names: a
+          ``checkpoint: Checkpoint | None``, from which it goes on to the same weights, bit for bit,
+          and ``held_out: TrainingData | None``, for curves; it decides nothing;
         - its ``repr`` names its configuration and nothing else, since cached predictors are found
           by it;
         - with ``on_request = True`` beside these members it is trained only where it is named.
@@ -189,7 +278,7 @@ class PredictorFamily(Protocol):
         """Grid on which it sees a subject; the window is the cohort's."""
         ...
 
-    def build(self, attributes: Sequence[str], view: View) -> nn.Module:
+    def build(self, attributes: Sequence[str], view: View) -> "nn.Module":
         """Return an untrained module for these attributes."""
         ...
 
@@ -198,8 +287,30 @@ class PredictorFamily(Protocol):
         data: TrainingData,
         attributes: Sequence[str],
         seed: int,
-    ) -> nn.Module:
+    ) -> "nn.Module":
         """Return a module trained on the data, in eval mode."""
+        ...
+
+
+class Grid(Protocol):
+    """What a scene's voxels are: the predictors' view, or a scan's own.
+
+    Contract:
+        - ``displaced`` gives at each position x what lay at x + ``displacement_mm(x)``, frame
+          positions ``(N or 1, D, H, W, 3)`` to mm of the same shape with the batch; where that is
+          zero, values stay exactly as they are; beyond the grid its border value holds;
+        - the view interpolates trilinearly, with gradient to the displacement; a scan's own
+          voxels follow cubic splines, without gradient;
+        - ``blur`` gives a change of true HU ``(N, D, H, W)`` as a scanner with that blur shows it;
+          the view is too coarse to show the blur and gives the change as it is.
+    """
+
+    def displaced(self, scene: "Scene", displacement_mm: "Displacement") -> "Scene":
+        """Return the scene with its HU, femur and depths taken from displaced positions."""
+        ...
+
+    def blur(self, change_hu: "Tensor", sigma_mm: float) -> "Tensor":
+        """Return a change of true HU as the scanner shows it."""
         ...
 
 
@@ -210,20 +321,39 @@ class Scene:
     Attributes:
         hu: ``(N, D, H, W)`` float32.
         femur: ``(N, D, H, W)`` float32, the femur's share of each voxel.
-        positions: ``(N or 1, D, H, W, 3)`` float32, frame positions (superior, anterior, medial)
-            divided by the view's half extent, so that the view spans [-1, 1].
+        depth_mm: ``(N, D, H, W)`` float32, depth below the femur's surface, negative outside; in
+            a scan's own voxels the femur is where it is positive.
+        positions_mm: ``(N or 1, D, H, W, 3)`` float32, frame positions (superior, anterior,
+            medial).
+        view: the predictors' grid, whose box the knots of an edit's parameters span.
+        view_depth_mm: ``(N, *view.shape)``, the depth on the view's grid: where the bone lies,
+            for edits that must know more than this grid shows.
+        grid: what the voxels are, and so what lies between them.
     """
 
-    hu: Tensor
-    femur: Tensor
-    positions: Tensor
+    hu: "Tensor"
+    femur: "Tensor"
+    depth_mm: "Tensor"
+    positions_mm: "Tensor"
+    view: View
+    view_depth_mm: "Tensor"
+    grid: Grid
 
-    def take(self, rows: Tensor) -> Scene:
+    def take(self, rows: "Tensor") -> "Scene":
         """Return some of the batch."""
-        shared = len(self.positions) == 1
-        return Scene(
-            self.hu[rows], self.femur[rows], self.positions if shared else self.positions[rows]
+        shared = len(self.positions_mm) == 1
+        return replace(
+            self,
+            hu=self.hu[rows],
+            femur=self.femur[rows],
+            depth_mm=self.depth_mm[rows],
+            positions_mm=self.positions_mm if shared else self.positions_mm[rows],
+            view_depth_mm=self.view_depth_mm[rows],
         )
+
+    def displaced(self, displacement_mm: "Displacement") -> "Scene":
+        """Return the scene that shows at each position x what lay at x + ``displacement_mm(x)``."""
+        return self.grid.displaced(self, displacement_mm)
 
 
 class Edit(Protocol):
@@ -233,10 +363,11 @@ class Edit(Protocol):
         - parameters at zero are the identity, exactly;
         - parameters are in the physical units that ``units`` names and know no voxel grid: the
           same ones change a coarse view and the full-resolution scan alike;
-        - ``change_hu`` adds nothing outside ``region``, grown by the scanner's blur;
-        - ``step_sizes`` are Adam's first step for each parameter, in its unit;
-        - ``blur_mm`` is the sigma of the scanner's blur that a rendered change passes through, 0
-          for none.
+        - ``apply`` changes nothing outside ``region``, grown by the scanner's blur;
+        - an edit that moves nothing gives back the scene's own ``femur`` and depths;
+        - each sample's result depends on its own scene and parameters alone;
+        - ``step_sizes`` are Adam's first step for each parameter, in its unit, and ``spreads``
+          what each varies by among people of one age and sex.
     """
 
     @property
@@ -250,8 +381,8 @@ class Edit(Protocol):
         ...
 
     @property
-    def blur_mm(self) -> float:
-        """Sigma of the scanner's blur that a rendered change passes through, mm."""
+    def reach_mm(self) -> float:
+        """Furthest that anything may move, mm; 0 for an edit that leaves all in its place."""
         ...
 
     @property
@@ -264,31 +395,42 @@ class Edit(Protocol):
         """First step of each parameter, in its unit."""
         ...
 
-    def start(self, batch: int, view: View) -> dict[str, Tensor]:
-        """Return parameters at zero, each ``(N, ...)``."""
+    @property
+    def spreads(self) -> Mapping[str, float]:
+        """Standard deviation of each parameter among people, in its unit."""
         ...
 
-    def change_hu(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Return what is added to the HU, ``(N, D, H, W)``."""
+    def start(self, batch: int, view: View) -> "dict[str, Tensor]":
+        """Return parameters at zero, each ``(N, ...)`` with knots along its last three axes."""
+        ...
+
+    def apply(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> Scene:
+        """Return the scene with what the edit changes: its HU, femur and depths."""
         ...
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the voxels ``(D, H, W)`` of a scan that the edit may change."""
         ...
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
         """Return ``(N,)`` bool: whether the parameters obey the edit's own constraint."""
+        ...
+
+    def figures(
+        self, scene: Scene, parameters: "Mapping[str, Tensor]"
+    ) -> Sequence[Mapping[str, float]]:
+        """Return, for each sample, how far the edit goes, by name with unit."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """The state of an edit that preservation terms judge."""
+    """The state of an edit that preservation terms judge: the scene before and after it."""
 
     edit: Edit
-    scene: Scene
-    change_hu: Tensor
-    parameters: Mapping[str, Tensor]
+    before: Scene
+    after: Scene
+    parameters: "Mapping[str, Tensor]"
 
 
 class LossTerm(Protocol):
@@ -305,7 +447,7 @@ class LossTerm(Protocol):
         """Unique name among its kind."""
         ...
 
-    def __call__(self, change: Change) -> Tensor:
+    def __call__(self, change: Change) -> "Tensor":
         """Return the cost of each sample's change, ``(N,)``."""
         ...
 
@@ -366,18 +508,25 @@ class Candidate:
     Attributes:
         source: the real sample it was made from.
         volume: the changed volume, same geometry and unit.
+        femur: the femur in it: the source's mask, moved by the edit.
         region: voxels that the recipe may change.
         label: the subject that the candidate claims to be.
         carried: attributes whose target it must reach.
         readings: of every predictor, in the loop and outside it.
+        figures: how far the edit went, by name with unit, as the edit gave them.
+        moved_hu: HU ``(D, H, W)`` of the source, only moved as the edit moves it, its density
+            unchanged; None for an edit that moves nothing.
     """
 
     source: Sample
     volume: Volume
+    femur: FemurMask
     region: Mask
     label: Subject
     carried: tuple[str, ...]
     readings: tuple[Reading, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
+    moved_hu: "NDArray[np.float32] | None" = None
 
 
 class Validator(Protocol):
@@ -401,16 +550,17 @@ class Validator(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Predictors, edit, loss terms, validators and defaults under one name.
+    """Predictors, edits, loss terms, validators and defaults under one name.
 
     Attributes:
         name: what ``--plugin`` selects.
         account: one sentence: what it changes and what it leaves alone.
         predictors: names of the predictors that drive the loop; none may be a reader.
-        edit: name of the edit.
+        edits: names of the edits, in the order in which they are applied: density in the source's
+            own anatomy first, then what moves it.
         preservation: weight of each loss term, by name.
         validators: names; a candidate is accepted when all pass.
-        may_carry: attributes that the edit could carry, if the cohort shows that it does.
+        may_carry: attributes that the edits could carry, if the cohort shows that it does.
         carried_by: the predictor whose skill on unseen subjects decides what is carried.
         least_r2: lower 5 % bound of that skill for an attribute to be carried.
         drives_all: drive every attribute although none is carried (the study's algorithm).
@@ -420,7 +570,7 @@ class Recipe:
     name: str
     account: str
     predictors: tuple[str, ...]
-    edit: str
+    edits: tuple[str, ...]
     preservation: Mapping[str, float]
     validators: tuple[str, ...]
     may_carry: tuple[str, ...]

@@ -8,6 +8,7 @@
     │   ├── TableError          a row or column of a subject or target table
     │   ├── SegmentationError   no femur could be found in a volume
     │   ├── CohortFileError     a cohort file is damaged or of another format
+    │   ├── ReplayError         a made sample cannot be made again as it was
     │   └── OutputExistsError   the output is already there and --overwrite was not given
     ├── PredictorError          a predictor cannot be loaded, exported or used on this cohort
     └── PluginError             a plugin is unknown, broken or clashes with another
@@ -40,6 +41,10 @@ class SegmentationError(InputError):
 
 class CohortFileError(InputError):
     """Raised when a cohort file is damaged, incomplete or of another format."""
+
+
+class ReplayError(InputError):
+    """Raised when a made sample cannot be made again, to the byte, with what is installed."""
 
 
 class OutputExistsError(InputError):

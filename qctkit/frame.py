@@ -26,20 +26,20 @@ class FemurFrame:
     side: Side
 
     @property
-    def _axes(self) -> FloatArray:
-        """Rows are the superior, anterior and medial unit vectors in RAS."""
+    def axes(self) -> FloatArray:
+        """Superior, anterior and medial unit vectors in RAS, one a row."""
         medial = 1.0 if self.side is Side.LEFT else -1.0
         return np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [medial, 0.0, 0.0]])
 
     def to_world(self, points_mm: ArrayLike) -> FloatArray:
         """Return RAS positions ``(..., 3)`` of frame positions ``(..., 3)``, mm."""
         points = np.asarray(points_mm, dtype=np.float64)
-        return np.asarray(points @ self._axes + np.asarray(self.origin_mm))
+        return np.asarray(points @ self.axes + np.asarray(self.origin_mm))
 
     def from_world(self, points_mm: ArrayLike) -> FloatArray:
         """Return frame positions ``(..., 3)`` of RAS positions ``(..., 3)``, mm."""
         points = np.asarray(points_mm, dtype=np.float64)
-        return np.asarray((points - np.asarray(self.origin_mm)) @ self._axes.T)
+        return np.asarray((points - np.asarray(self.origin_mm)) @ self.axes.T)
 
 
 def locate(femur: FemurMask, geometry: Geometry) -> FemurFrame:

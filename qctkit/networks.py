@@ -1,12 +1,14 @@
 """Small convolutional networks and the training loop that every learned component uses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+from qctkit.contracts import Checkpoint, FitState, Images
 
 ENCODER_NAMES = ("residual", "plain", "spread", "slices")
 
@@ -33,20 +35,29 @@ class ResidualEncoder(nn.Module):
     (on CUDA).
     """
 
+    convolution: type[nn.Conv2d | nn.Conv3d] = nn.Conv3d
+
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         for width in widths:
-            stages.append(nn.Conv3d(channels, width, 3, stride=2, padding=1))
-            stages.append(_Residual(width))
+            stages.append(self.convolution(channels, width, 3, stride=2, padding=1))
+            stages.append(_Residual(width, self.convolution))
             channels = width
         self.stages = nn.Sequential(*stages)
         self.features = channels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return features ``(N, F)`` of images ``(N, C, D, H, W)``."""
-        pooled: Tensor = self.stages(image).mean(dim=(2, 3, 4))
+        """Return features ``(N, F)`` of images."""
+        found = self.stages(image)
+        pooled: Tensor = found.mean(dim=tuple(range(2, found.ndim)))
         return pooled
+
+
+class SliceEncoder(ResidualEncoder):
+    """The same on each slice by itself: ``(N, C, H, W)`` to ``(N, F)``."""
+
+    convolution = nn.Conv2d
 
 
 class SpreadEncoder(nn.Module):
@@ -74,25 +85,6 @@ class SpreadEncoder(nn.Module):
         return _mean_and_spread(self.stages(image))
 
 
-class SliceEncoder(nn.Module):
-    """Strided residual stages on each slice by itself: ``(N, C, H, W)`` to ``(N, F)``."""
-
-    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        stages: list[nn.Module] = []
-        for width in widths:
-            stages.append(nn.Conv2d(channels, width, 3, stride=2, padding=1))
-            stages.append(_ResidualSlice(width))
-            channels = width
-        self.stages = nn.Sequential(*stages)
-        self.features = channels
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return features ``(N, F)`` of slices ``(N, C, H, W)``."""
-        pooled: Tensor = self.stages(image).mean(dim=(2, 3))
-        return pooled
-
-
 class PlainEncoder(nn.Module):
     """Wide plain convolutions with dilation, then mean and spread over space.
 
@@ -115,7 +107,7 @@ class PlainEncoder(nn.Module):
         return _mean_and_spread(hidden)
 
 
-Encoder: TypeAlias = ResidualEncoder | PlainEncoder | SpreadEncoder | SliceEncoder
+Encoder: TypeAlias = ResidualEncoder | PlainEncoder | SpreadEncoder
 
 
 def encoder_named(name: str, channels: int) -> Encoder:
@@ -130,10 +122,10 @@ def encoder_named(name: str, channels: int) -> Encoder:
 
 
 class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, convolution: type[nn.Conv2d | nn.Conv3d] = nn.Conv3d) -> None:
         super().__init__()
-        self.first = nn.Conv3d(width, width, 3, padding=1)
-        self.second = nn.Conv3d(width, width, 3, padding=1)
+        self.first = convolution(width, width, 3, padding=1)
+        self.second = convolution(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         silu = nn.functional.silu
@@ -146,18 +138,6 @@ def _mean_and_spread(hidden: Tensor) -> Tensor:
     squares = (hidden * hidden).mean(dim=(2, 3, 4))
     spread = torch.sqrt(torch.clamp(squares - mean * mean, min=1e-6))
     return torch.cat([mean, spread], dim=1)
-
-
-class _ResidualSlice(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        silu = nn.functional.silu
-        inner: Tensor = self.second(silu(self.first(silu(x))))
-        return x + 0.5 * inner
 
 
 @dataclass(frozen=True)
@@ -191,24 +171,28 @@ Curve: TypeAlias = tuple[tuple[float, float], ...]
 
 def train(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     loss: Callable[[Tensor, Tensor], Tensor],
     jitter: Callable[[Tensor, torch.Generator], Tensor],
     schedule: Schedule,
     seed: int,
     watch: Callable[[], float] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Curve:
     """Train a module in place, leave it in eval mode, and return its losses by epoch.
 
     Args:
         module: called on jittered inputs.
-        inputs: ``(N, C, D, H, W)``, one per subject or slice; HU in the first channel.
+        inputs: ``(N, C, D, H, W)``, one per subject or slice, of which one batch at a time is read;
+            HU in the first channel.
         loss: the scalar to minimise, from the module's outputs and the indices ``(B,)`` of the
             inputs in the batch.
         jitter: a random change of a batch of inputs that keeps what it should learn.
         schedule: epochs, batch, rates.
         seed: of the order and of the jitter.
         watch: the loss on inputs that are not trained on, after each epoch; decides nothing.
+        checkpoint: of these very arguments; training goes on from it to the same weights, and
+            leaves its end there.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(inputs), generator=generator)
@@ -223,26 +207,21 @@ def train(
     )
     best = _Best(module, schedule.patience)
     curve: list[tuple[float, float]] = []
-    for _ in range(schedule.epochs):
-        module.train()
-        total = 0.0
-        for rows in torch.randperm(len(learned), generator=generator).split(schedule.batch):
-            chosen = learned[rows]
-            seen = jitter(inputs[chosen], generator)
-            if schedule.robust_hu:
-                seen = against(module, seen, chosen, loss, schedule.robust_hu)
-            value = loss(module(seen), chosen)
-            total += len(chosen) * float(value.detach())
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimiser.step()
-            rate.step()
-        module.eval()
-        curve.append((total / len(learned), float("nan") if watch is None else watch()))
-        if len(watched) and best.stop(loss_of(module, inputs, watched, loss, schedule.batch)):
-            break
+    run = _Run(module, optimiser, rate, generator, best, curve)
+    before = None if checkpoint is None else checkpoint.load()
+    if before is not None:
+        run.restore(before)
+    while len(curve) < schedule.epochs and not best.stopped:
+        seen_loss = run.epoch(inputs, learned, loss, jitter, schedule)
+        curve.append((seen_loss, float("nan") if watch is None else watch()))
+        if len(watched):
+            best.note(loss_of(module, inputs, watched, loss, schedule.batch))
+        if checkpoint is not None and checkpoint.due:
+            checkpoint.save(run.state())
+    if checkpoint is not None:
+        checkpoint.save(run.state())
     best.restore()
+    module.eval()
     return tuple(curve)
 
 
@@ -264,7 +243,7 @@ def against(
 
 def loss_of(
     module: nn.Module,
-    inputs: Tensor,
+    inputs: Images,
     rows: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
     batch: int,
@@ -281,20 +260,116 @@ class _Best:
     def __init__(self, module: nn.Module, patience: int) -> None:
         self._module = module
         self._patience = patience
-        self._lowest = float("inf")
-        self._since = 0
-        self._weights: dict[str, Tensor] = {}
+        self.lowest = float("inf")
+        self.since = 0
+        self.weights: dict[str, Tensor] = {}
 
-    def stop(self, loss: float) -> bool:
-        """Note an epoch's loss; return whether patience is at its end."""
-        self._since += 1
-        if loss < self._lowest:
-            self._lowest, self._since = loss, 0
+    @property
+    def stopped(self) -> bool:
+        """Whether patience is at its end."""
+        return 0 < self._patience <= self.since
+
+    def note(self, loss: float) -> None:
+        """Note an epoch's loss."""
+        self.since += 1
+        if loss < self.lowest:
+            self.lowest, self.since = loss, 0
             state = self._module.state_dict()
-            self._weights = {name: values.clone() for name, values in state.items()}
-        return self._since >= self._patience
+            self.weights = {name: values.clone() for name, values in state.items()}
 
     def restore(self) -> None:
         """Go back to the best weights, where any were watched."""
-        if self._weights:
-            self._module.load_state_dict(self._weights)
+        if self.weights:
+            self._module.load_state_dict(self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """All of a training that changes from one epoch to the next."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    rate: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+    best: _Best
+    curve: list[tuple[float, float]]
+
+    def epoch(
+        self,
+        inputs: Images,
+        learned: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        jitter: Callable[[Tensor, torch.Generator], Tensor],
+        schedule: Schedule,
+    ) -> float:
+        """Learn from each input once and return the mean loss."""
+        self.module.train()
+        total = 0.0
+        order = torch.randperm(len(learned), generator=self.generator)
+        for rows in order.split(schedule.batch):
+            chosen = learned[rows]
+            seen = jitter(inputs[chosen], self.generator)
+            if schedule.robust_hu:
+                seen = against(self.module, seen, chosen, loss, schedule.robust_hu)
+            value = loss(self.module(seen), chosen)
+            total += len(chosen) * float(value.detach())
+            self.optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+            self.optimiser.step()
+            self.rate.step()
+        self.module.eval()
+        return total / len(learned)
+
+    def state(self) -> FitState:
+        """Return everything as tensors and JSON values."""
+        optimiser = self.optimiser.state_dict()
+        moments = {
+            f"{row}.{name}": values
+            for row, state in optimiser["state"].items()
+            for name, values in state.items()
+        }
+        tensors = {
+            **_under("weights", self.module.state_dict()),
+            **_under("moments", moments),
+            **_under("best", self.best.weights),
+            "random": self.generator.get_state(),
+            # NaN, of a loss that nobody watched, is no JSON.
+            "curve": torch.tensor(self.curve, dtype=torch.float64),
+            "best loss": torch.tensor(self.best.lowest, dtype=torch.float64),
+        }
+        record = {
+            "epoch": len(self.curve),
+            "since_best": self.best.since,
+            "rate": self.rate.state_dict(),
+            "groups": optimiser["param_groups"],
+        }
+        return FitState(tensors, record)
+
+    def restore(self, state: FitState) -> None:
+        """Go back to where a state was taken."""
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, values in _below("moments", state.tensors).items():
+            row, name = key.split(".", 1)
+            moments.setdefault(int(row), {})[name] = values
+        self.module.load_state_dict(_below("weights", state.tensors))
+        self.optimiser.load_state_dict({"state": moments, "param_groups": state.record["groups"]})
+        self.rate.load_state_dict(state.record["rate"])
+        self.generator.set_state(state.tensors["random"])
+        self.best.weights = _below("best", state.tensors)
+        self.best.lowest = float(state.tensors["best loss"])
+        self.best.since = state.record["since_best"]
+        self.curve[:] = [(learned, unseen) for learned, unseen in state.tensors["curve"].tolist()]
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": values for name, values in tensors.items()}
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): values
+        for name, values in tensors.items()
+        if name.startswith(start)
+    }

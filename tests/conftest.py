@@ -10,7 +10,7 @@ from qctkit.cohort import Sample, Synthesis
 from qctkit.frame import FemurFrame, locate
 from qctkit.subject import Sex, Subject
 from qctkit.testing.femurs import make_femur, make_people
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 
 torch.set_num_threads(1)
 
@@ -37,7 +37,7 @@ def frame(sample: Sample) -> FemurFrame:
 @pytest.fixture(scope="session")
 def small_view() -> View:
     """Coarse enough for a network step in milliseconds, fine enough for a core and a shell."""
-    return View((20, 16, 16), 6.0)
+    return View((20, 16, 16), spacing_of(6.0))
 
 
 @pytest.fixture(scope="session")

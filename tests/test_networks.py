@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from qctkit.networks import PlainEncoder, ResidualEncoder, Schedule, against, train
+from qctkit.contracts import FitState
+from qctkit.networks import Curve, PlainEncoder, ResidualEncoder, Schedule, against, train
+from qctkit.predictors.checkpoint import FileCheckpoint
 
 ENCODERS = [ResidualEncoder(2, (4, 8)), PlainEncoder(2, 4)]
 
@@ -93,3 +97,79 @@ def test_robust_training_lets_less_be_done_against_a_network() -> None:
         moved = against(module, images, rows, _off, 30.0)
         worse.append(float(_off(module(moved), rows).detach()))
     assert worse[1] < 0.8 * worse[0]
+
+
+class _KilledError(Exception):
+    pass
+
+
+class _KilledAfter(FileCheckpoint):
+    """A checkpoint every epoch, whose process dies right after some of them."""
+
+    def __init__(self, stem: Path, epochs: int) -> None:
+        super().__init__(stem, every_seconds=0.0)
+        self.epochs = epochs
+
+    def save(self, state: FitState) -> None:
+        super().save(state)
+        if state.record["epoch"] == self.epochs:
+            raise _KilledError
+
+
+def _checkpointed(checkpoint: FileCheckpoint | None, schedule: Schedule) -> tuple[nn.Module, Curve]:
+    torch.manual_seed(0)
+    module, images = _Read(), _images()
+
+    def jitter(batch: Tensor, generator: torch.Generator) -> Tensor:
+        return batch + 50.0 * torch.randn(batch.shape, generator=generator)
+
+    def watch() -> float:
+        with torch.no_grad():
+            return float(_off(module(images), torch.arange(6)))
+
+    return module, train(module, images, _off, jitter, schedule, 3, watch, checkpoint)
+
+
+@pytest.mark.parametrize("killed_after", [1, 4, 7])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(epochs=7, batch=4),
+        Schedule(epochs=7, batch=4, patience=1, watched_share=0.4),
+        Schedule(epochs=7, batch=4, patience=5, watched_share=0.4, robust_hu=10.0),
+    ],
+)
+def test_a_killed_training_goes_on_to_the_same_weights_and_losses(
+    schedule: Schedule, killed_after: int, tmp_path: Path
+) -> None:
+    whole, curve = _checkpointed(None, schedule)
+    if len(curve) < killed_after:
+        pytest.skip("patience was at its end before")
+    with pytest.raises(_KilledError):
+        _checkpointed(_KilledAfter(tmp_path / "fit", killed_after), schedule)
+    again, resumed = _checkpointed(FileCheckpoint(tmp_path / "fit"), schedule)
+    assert resumed == curve
+    for name, values in whole.state_dict().items():
+        assert torch.equal(values, again.state_dict()[name])
+    assert not again.training
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=3)
+    whole, _ = _checkpointed(FileCheckpoint(tmp_path / "fit"), schedule)
+    # Its one save would raise if an epoch were trained.
+    again, _ = _checkpointed(_KilledAfter(tmp_path / "fit", epochs=4), schedule)
+    assert torch.equal(whole.head.weight, again.head.weight)
+
+
+def test_a_cut_checkpoint_is_none_and_parts_do_not_mix(tmp_path: Path) -> None:
+    checkpoint = FileCheckpoint(tmp_path / "fit-0001", every_seconds=60.0)
+    assert checkpoint.due
+    checkpoint.save(FitState({"w": torch.ones(2)}, {"epoch": 2, "rate": 0.1}))
+    assert not checkpoint.due
+    found = FileCheckpoint(tmp_path / "fit-0001").load()
+    assert found is not None
+    assert (found.tensors["w"].tolist(), found.record) == ([1.0, 1.0], {"epoch": 2, "rate": 0.1})
+    assert checkpoint.part("member-1").load() is None
+    (tmp_path / "fit-0001.checkpoint").write_bytes(b"cut")
+    assert checkpoint.load() is None

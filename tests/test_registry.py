@@ -59,7 +59,7 @@ def _recipe(name: str) -> Recipe:
 def test_the_built_in_components_come_through_the_hooks() -> None:
     registry = load_registry(())
     assert registry.names("edits") == BUILT_IN_EDITS
-    assert registry.names("losses") == ("size", "smoothness", "total-variation")
+    assert registry.names("losses") == ("bending", "size", "smoothness", "total-variation")
     assert {"attributes", "density", "structure"} <= set(registry.names("validators"))
     assert {"bone-density", "sex-network", "reader-network"} <= set(registry.names("predictors"))
     assert "voxel-baseline" in registry.names("recipes")

@@ -9,13 +9,15 @@ from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import output_option, overwrite_option, resume_option, seed_option
 from qctkit.cli.shown import shown_progress
 
+SAMPLES = 16
+
 
 @click.command(name="augment")
 @click.argument("cohort", required=False, type=click.Path(path_type=Path))
 @click.option("--plugin", "recipe", required=True, help="Recipe to follow, e.g. femur-density.")
 @click.option(
-    "-n", "--samples", default=16, show_default=True, type=click.IntRange(1),
-    help="Accepted samples wanted.",
+    "-n", "--samples", type=click.IntRange(1),
+    help=f"Accepted samples wanted. Default: {SAMPLES}, or every row of --targets.",
 )  # fmt: skip
 @click.option(
     "--predictors",
@@ -23,9 +25,20 @@ from qctkit.cli.shown import shown_progress
     help="Folder that `qctkit train` wrote; without it predictors are trained and cached.",
 )
 @click.option(
+    "--target", "asked", multiple=True, metavar="NAME=VALUE",
+    help="Value for every candidate, e.g. age_years=75, sex=M, or +10 for ten more than the "
+    "source's. Repeat it for several attributes at once.",
+)  # fmt: skip
+@click.option(
+    "--target-where", "limits", multiple=True, metavar="NAME=RANGE",
+    help="Draw targets only from real subjects with, e.g., age_years=60:80, weight_kg=:70, sex=F, "
+    "or sex=same as the source's. Repeatable; all must hold.",
+)  # fmt: skip
+@click.option(
     "--targets",
     type=click.Path(path_type=Path),
-    help="CSV source_subject_id,sex,age_years,weight_kg; an empty cell keeps the source's value.",
+    help="CSV source_subject_id,sex,age_years,weight_kg, a row a candidate; an empty cell keeps "
+    "the source's value.",
 )
 @click.option(
     "--max-candidates", type=click.IntRange(1), help="Most candidates to try. Default: 4 a sample."
@@ -37,8 +50,10 @@ from qctkit.cli.shown import shown_progress
 def command(
     cohort: Path | None,
     recipe: str,
-    samples: int,
+    samples: int | None,
     predictors: Path | None,
+    asked: tuple[str, ...],
+    limits: tuple[str, ...],
     targets: Path | None,
     max_candidates: int | None,
     output: Path,
@@ -53,21 +68,35 @@ def command(
     femur. With no COHORT it simulates one, so that everything can be tried without data. Ends
     with code 1 when fewer samples than wanted were accepted; those accepted are kept.
 
+    Targets are drawn from the cohort unless given: each candidate is asked for all the values of
+    one other real subject, since attributes go together, of the same sex where sex is not carried.
+    A target is possible for attributes that
+    the recipe carries; the others keep the source's value. What lies beyond the cohort is made,
+    with a warning, and marked as extrapolation.
+
     \b
     Examples:
         qctkit augment --plugin femur-density
         qctkit augment real.h5 --plugin femur-density -n 16 --seed 1 -o augmented.h5
+        qctkit augment real.h5 --plugin femur-density --target age_years=75 --target weight_kg=62
+        qctkit augment real.h5 --plugin femur-density --target age_years=+10
+        qctkit augment real.h5 --plugin femur-density --target-where age_years=60:80 \\
+            --target-where weight_kg=:70
     """
     from qctkit.errors import InputError
     from qctkit.pipeline.augment import AugmentOptions, augment
+    from qctkit.pipeline.augment_targets import given_targets
     from qctkit.pipeline.defaults import default_cohort, default_predictors
-    from qctkit.pipeline.target_table import read_targets
+    from qctkit.pipeline.target_words import read_asked, read_limits
     from qctkit.predictors.trained import load_predictors
     from qctkit.predictors.training import TrainingSettings
     from qctkit.report.summary import write_summary
     from qctkit.store.reader import CohortFile
     from qctkit.store.writer import refuse_existing_output
 
+    if sum(map(bool, (targets, asked, limits))) > 1:
+        raise InputError("--targets, --target and --target-where exclude one another; give one")
+    every, drawn_from = read_asked(asked), read_limits(limits)
     registry = chosen_registry()
     chosen = registry.recipe(recipe)
     page = output.with_suffix(".summary.html")
@@ -77,13 +106,18 @@ def command(
         raise InputError(f"-o {output} is the cohort itself; it would be lost, choose another name")
     progress = shown_progress()
     real = default_cohort(progress) if cohort is None else CohortFile(cohort)
-    wanted = () if targets is None else read_targets(targets, real)
+    wanted = given_targets(real, targets, every, seed)
     if predictors is None:
         settings = TrainingSettings(workers=os.cpu_count() or 1)
         trained = default_predictors(real, registry, settings, progress)
     else:
         trained = load_predictors(predictors, registry.family)
-    options = AugmentOptions(len(wanted) or samples, seed, max_candidates, wanted)
+    count = samples or (len(wanted) if targets else SAMPLES)
+    if wanted and count > len(wanted):
+        if samples:
+            progress.say(f"at most {len(wanted)} samples: no two have one source and one target")
+        count = len(wanted)
+    options = AugmentOptions(count, seed, max_candidates, wanted, drawn_from)
     try:
         result = augment(
             real, chosen, trained, registry, options, output, progress,

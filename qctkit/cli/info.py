@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from qctkit.cli.options import cohort_argument, json_option
+from qctkit.cli.outcome import outcome_lines
 
 ROWS_SHOWN = 40
 SIZES_SHOWN = 5
@@ -17,20 +18,38 @@ LINE = "{:<24} {:<4} {:>9} {:>9}  {:<6} {:<13} {:<16} {}"
 @click.command(name="info")
 @cohort_argument
 @click.option("--all", "show_all", is_flag=True, help=f"List every sample, not only {ROWS_SHOWN}.")
+@click.option(
+    "--sample",
+    "name",
+    metavar="ID",
+    help="Only this made sample, or refused candidate such as candidate-00007: how it came out.",
+)
 @json_option
-def command(cohort: Path, show_all: bool, as_json: bool) -> None:
+def command(cohort: Path, show_all: bool, name: str | None, as_json: bool) -> None:
     """Show what a cohort file holds; its voxels are not read.
 
     \b
-    Example:
+    Examples:
         qctkit info real.h5
+        qctkit info augmented.h5 --sample S01-a00003
     """
-    from qctkit.pipeline.info import describe
+    from qctkit.errors import CohortFileError
+    from qctkit.pipeline.info import describe, outcome
     from qctkit.store.reader import CohortFile
 
-    found = dict(describe(CohortFile(cohort)))
+    file = CohortFile(cohort)
+    found = dict(describe(file) if name is None else outcome(file, name))
     if as_json:
         click.echo(json.dumps(found, indent=1, sort_keys=True))
+        return
+    if name is not None:
+        try:
+            click.echo("\n".join(outcome_lines(found)))
+        except KeyError as missing:
+            raise CohortFileError(
+                f"{name} has no {missing} on record, since another version made it; --json prints "
+                "what there is"
+            ) from missing
         return
     for title, words in _summary(found):
         click.echo(f"{title + ':':<13} {words}")

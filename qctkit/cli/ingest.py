@@ -109,8 +109,8 @@ def command(
     from qctkit.phantoms.tissues import DEFAULT_REFERENCE
     from qctkit.pipeline.ingest import IngestOptions, ingest
     from qctkit.pipeline.ingest_scan import ScanOptions, SideChoice
-    from qctkit.pipeline.parallel import usual_workers
     from qctkit.pipeline.pseudonyms import read_key
+    from qctkit.processes import usual_workers
     from qctkit.store.writer import refuse_existing_output
     from qctkit.units import Material
 

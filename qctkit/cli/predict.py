@@ -13,6 +13,9 @@ from qctkit.cli.shown import shown_progress
 if TYPE_CHECKING:
     from qctkit.pipeline.predict import Predictions, SampleEstimates
 
+NORMAL_90 = 1.645
+"""Half width of a normal distribution's central 90 %, in standard deviations."""
+
 COLUMNS = ("sample", "sex", "P(male)", "age, years", "weight, kg")
 
 
@@ -33,7 +36,8 @@ def command(
 ) -> None:
     """Read sex, age and weight off every sample, by ONNX Runtime.
 
-    Readings of subjects that the predictors were trained on are better than they deserve.
+    Readings of subjects that the predictors were trained on are better than they deserve. ± is a
+    90 % interval for that subject; --json gives the standard deviation behind it as its spread.
 
     \b
     Example:
@@ -77,11 +81,11 @@ def _row(one: "SampleEstimates") -> tuple[str, ...]:
 def _with_interval(one: "SampleEstimates", name: str) -> str:
     if name not in one.values:
         return "-"
-    within = f" ± {one.within_90[name]:.0f}" if name in one.within_90 else ""
+    within = f" ± {NORMAL_90 * one.spreads[name]:.1f}" if name in one.spreads else ""
     return f"{one.values[name]:.1f}{within}"
 
 
 def _note(found: "Predictions") -> str:
-    if not any(one.within_90 for one in found.samples):
+    if not any(one.spreads for one in found.samples):
         return "no intervals: errors of these predictors were not measured"
     return f"± is at most a 90 % interval, if errors are normal; measured on {found.evidence}"

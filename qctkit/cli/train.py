@@ -119,11 +119,15 @@ def _train(
     from qctkit.store.reader import CohortFile
 
     # Beside the output, which takes its name only when it is whole.
-    fits = output.resolve().with_name(f".{output.name}.fits")
-    predictors, figures = train_and_measure(
-        CohortFile(cohort), families, settings, shown_progress(), fits,
-        resume=resume, also_leaking=slices,
-    )  # fmt: skip
+    fits, views = _beside(output, "fits"), _beside(output, "views")
+    try:
+        predictors, figures = train_and_measure(
+            CohortFile(cohort), families, settings, shown_progress(), fits,
+            views_folder=views, resume=resume, also_leaking=slices,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo("What was trained is kept; go on with the same command and --resume", err=True)
+        raise
     save_predictors(predictors, output, overwrite=overwrite, metrics=figures)
     click.echo(f"trained on {predictors.training['subjects']} subjects; on held-out subjects:")
     for predictor in predictors.predictors:
@@ -151,12 +155,18 @@ def _measure_leaking(
     from qctkit.store.folder import ReplacedFolder
     from qctkit.store.reader import CohortFile
 
-    figures = measure_leaking_split(CohortFile(cohort), families, settings, shown_progress())
+    figures = measure_leaking_split(
+        CohortFile(cohort), families, settings, shown_progress(), _beside(output, "views")
+    )
     with ReplacedFolder(output, overwrite=overwrite) as folder:
         write_metrics(figures, folder)
     click.echo(LEAKS)
     _show_slices(figures["per_slice"])
     click.echo(f"metrics.json in {output}; no predictors were written")
+
+
+def _beside(output: Path, what: str) -> Path:
+    return output.resolve().with_name(f".{output.name}.{what}")
 
 
 def _show_slices(slices: Mapping[str, Any]) -> None:

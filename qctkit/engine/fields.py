@@ -1,5 +1,7 @@
 """Smooth scalar fields on a coarse grid of knots in the femur frame."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,13 +19,14 @@ def knots(view: View) -> tuple[int, int, int]:
     return d, h, w
 
 
-def field_at(values: Tensor, positions: Tensor) -> Tensor:
-    """Return a field ``(N, d, h, w)`` of knots at positions ``(N or 1, D, H, W, 3)`` in [-1, 1].
+def field_at(values: Tensor, positions_mm: Tensor, view: View) -> Tensor:
+    """Return a field ``(N, d, h, w)`` of knots at frame positions ``(N or 1, D, H, W, 3)``, mm.
 
     Knots span the view; beyond it the field keeps its border value. Between knots it follows a
     trilinear interpolation with smoothstep weights, whose slope is continuous.
     """
-    counts = torch.tensor(values.shape[1:], dtype=positions.dtype)
+    positions = positions_mm / positions_mm.new_tensor(view.half_extent_mm)
+    counts = positions.new_tensor(values.shape[1:])
     cells = (positions.clamp(-1.0, 1.0) + 1.0) / 2.0 * (counts - 1.0)
     whole = cells.floor()
     part = cells - whole
@@ -31,5 +34,23 @@ def field_at(values: Tensor, positions: Tensor) -> Tensor:
     grid = smooth.flip(-1).expand(len(values), *smooth.shape[1:])
     sampled = torch.nn.functional.grid_sample(
         values[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return sampled[:, 0]
+
+
+def view_values_at(
+    values: Tensor, positions_mm: Tensor, view: View, padding: Literal["zeros", "border"]
+) -> Tensor:
+    """Return values ``(N, *view.shape)`` on a view's grid at frame positions, mm.
+
+    Trilinear; ``padding`` says what lies beyond the view.
+    """
+    grid = (positions_mm / positions_mm.new_tensor(view.half_extent_mm)).flip(-1)
+    sampled = torch.nn.functional.grid_sample(
+        values[:, None],
+        grid.expand(len(values), *grid.shape[1:]),
+        mode="bilinear",
+        padding_mode=padding,
+        align_corners=True,
     )
     return sampled[:, 0]

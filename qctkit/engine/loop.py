@@ -49,10 +49,12 @@ class Outcome:
 
     Attributes:
         parameters: the edit's parameters at the lowest loss met.
+        figures: how far the edit goes with them, by name with unit.
         stop: why it ended; ``steps`` how many were taken; ``losses`` one a step.
     """
 
     parameters: Mapping[str, Tensor]
+    figures: Mapping[str, float]
     stop: Stop
     steps: int
     losses: tuple[float, ...]
@@ -84,8 +86,10 @@ def optimise(
         if not len(running):
             break
         chosen = {name: values[running] for name, values in parameters.items()}
-        loss, reached = _evaluate(scene.take(running), edit, chosen, aims, preservation, running)
-        allowed = edit.within_limits(chosen)
+        shown = scene.take(running)
+        loss, reached = _evaluate(shown, edit, chosen, aims, preservation, running)
+        with torch.no_grad():
+            allowed = edit.within_limits(shown, chosen)
         for place, row in enumerate(running.tolist()):
             batch[row].note(
                 float(loss[place].detach()),
@@ -98,7 +102,10 @@ def optimise(
         loss.sum().backward()
         optimiser.step()
         tick()
-    return [one.outcome() for one in batch]
+    best = {name: torch.stack([one.best[name] for one in batch]) for name in parameters}
+    with torch.no_grad():
+        figures = edit.figures(scene, best)
+    return [one.outcome(row) for one, row in zip(batch, figures, strict=True)]
 
 
 def _evaluate(
@@ -110,9 +117,9 @@ def _evaluate(
     rows: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss ``(N,)``, and whether every aim is reached ``(N,)``."""
-    added = edit.change_hu(scene, parameters)
-    images = torch.stack([scene.hu + added, scene.femur], dim=1)
-    change = Change(edit, scene, added, parameters)
+    after = edit.apply(scene, parameters)
+    images = torch.stack([after.hu, after.femur], dim=1)
+    change = Change(edit, scene, after, parameters)
     loss = torch.zeros(len(rows))
     reached = torch.ones(len(rows), dtype=torch.bool)
     for aim in aims:
@@ -133,7 +140,7 @@ class _Progress:
     def __init__(self) -> None:
         self.stop: Stop | None = None
         self._losses: list[float] = []
-        self._best: dict[str, Tensor] = {}
+        self.best: dict[str, Tensor] = {}
         self._lowest = float("inf")
         self._since_best = 0
 
@@ -147,19 +154,18 @@ class _Progress:
         patience: int,
     ) -> None:
         self._losses.append(loss)
-        if loss < self._lowest * (1.0 - LEAST_IMPROVEMENT) or not self._best:
-            self._lowest, self._best, self._since_best = loss, parameters, 0
+        if loss < self._lowest * (1.0 - LEAST_IMPROVEMENT) or not self.best:
+            self._lowest, self.best, self._since_best = loss, parameters, 0
         else:
             self._since_best += 1
         if self._since_best >= patience:
             self.stop = Stop.STALLED
         if reached:
-            self.stop, self._best = Stop.REACHED, parameters
+            self.stop, self.best = Stop.REACHED, parameters
         # Last: beyond its limits a candidate is refused, whatever it reads.
         if not allowed:
             self.stop = Stop.REFUSED
 
-    def outcome(self) -> Outcome:
-        return Outcome(
-            self._best, self.stop or Stop.OUT_OF_STEPS, len(self._losses), tuple(self._losses)
-        )
+    def outcome(self, figures: Mapping[str, float]) -> Outcome:
+        stop = self.stop or Stop.OUT_OF_STEPS
+        return Outcome(self.best, figures, stop, len(self._losses), tuple(self._losses))

@@ -13,12 +13,15 @@ from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
 class Target:
     """One candidate to make: its source, and the values wanted of driven attributes.
 
-    ``extrapolates`` names attributes whose value lies outside the real cohort's range.
+    Attributes:
+        source_sample_id: the real scan that is changed.
+        values: by attribute, sex as 0 (F) or 1 (M); what is not named keeps the source's value.
+        where: where the user asked for it, for messages; empty where it was drawn.
     """
 
     source_sample_id: str
     values: Mapping[str, float]
-    extrapolates: tuple[str, ...] = ()
+    where: str = ""
 
     def label(self, source: Subject, carried: Sequence[str]) -> Subject:
         """Return the true label: the target for carried attributes, else the source's value."""
@@ -33,49 +36,67 @@ class Target:
         return label
 
 
-def draw_target(
-    sources: Mapping[str, Subject], driven: Sequence[str], seed: int, number: int
-) -> Target:
-    """Return the target of a candidate: another subject's values, all from that one subject.
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks of one attribute: a value, or a change of the source's."""
 
-    Values of one real person keep the joint distribution of the cohort: attributes are
-    correlated, and drawing them one by one would ask for people who do not exist. Sources take
-    turns in an order drawn from the seed; candidate ``number`` is the same however many are made.
+    amount: float
+    is_change: bool = False
+
+    def value(self, name: str, source: Subject) -> float:
+        """Return the value asked for.
+
+        Raises:
+            InputError: a change of what is not known, or one that leaves what people can have.
+        """
+        if not self.is_change:
+            return self.amount
+        own = source.value(name)
+        if own is None:
+            raise InputError(
+                f"{name} of subject {source.subject_id} is not known, so it cannot be changed by "
+                f"{self.amount:+g}; complete the table of subjects"
+            )
+        return possible(name, own + self.amount, f" of subject {source.subject_id}")
+
+
+def possible(name: str, value: float, whose: str = "") -> float:
+    """Return a value that a person can have of an attribute.
 
     Raises:
-        InputError: no source has all driven attributes, or none differs from the others.
+        InputError: it is outside; ``whose`` says in the message whose value it is.
     """
-    able = [
-        sample_id
-        for sample_id, subject in sources.items()
-        if all(subject.value(name) is not None for name in driven)
-    ]
-    if len({sources[one].subject_id for one in able}) < 2:
+    attribute = ATTRIBUTES[name]
+    low, high = attribute.low, attribute.high
+    if not low < value <= high:
         raise InputError(
-            f"targets for {', '.join(driven) or 'no attribute'} need at least two subjects with "
-            "known values; complete the table of subjects"
+            f"{name}{whose} would be {value:g}; ask for more than {low:g} and at most "
+            f"{high:g} {attribute.unit}"
         )
-    order = np.random.default_rng([seed, 0]).permutation(len(able))
-    source = able[order[number % len(able)]]
-    others = [one for one in able if sources[one].subject_id != sources[source].subject_id]
-    model = sources[others[int(np.random.default_rng([seed, 1, number]).integers(len(others)))]]
-    return Target(source, {name: _known(model, name) for name in driven})
-
-
-def outside_range(values: Mapping[str, float], subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """Return the attributes whose target no real subject of the cohort reaches."""
-    outside = []
-    for name, value in values.items():
-        known = [v for one in subjects if (v := one.value(name)) is not None]
-        if ATTRIBUTES[name].kind == "continuous" and not (
-            known and min(known) <= value <= max(known)
-        ):
-            outside.append(name)
-    return tuple(outside)
-
-
-def _known(subject: Subject, name: str) -> float:
-    value = subject.value(name)
-    if value is None:
-        raise InputError(f"{name} of subject {subject.subject_id} is not known")
     return value
+
+
+def same_for_all(
+    asked: Mapping[str, Asked], sources: Mapping[str, Subject], seed: int
+) -> tuple[Target, ...]:
+    """Return one target a source, the same for all, in an order drawn from the seed.
+
+    A source that lacks one of the attributes, or has all the values already, is left out: there
+    would be no known change to make. The same source and target again would give the same sample.
+
+    Raises:
+        InputError: no source is left, or a change leaves what people can have.
+    """
+    targets = []
+    for sample_id, source in sources.items():
+        own = {name: source.value(name) for name in asked}
+        if None not in own.values():
+            values = {name: one.value(name, source) for name, one in asked.items()}
+            if values != own:
+                targets.append(Target(sample_id, values, "--target"))
+    if not targets:
+        raise InputError(
+            f"no subject can be given this target: every one has it already, or its "
+            f"{' or '.join(asked)} is not known"
+        )
+    return tuple(targets[k] for k in np.random.default_rng([seed, 0]).permutation(len(targets)))

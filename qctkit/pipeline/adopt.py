@@ -69,9 +69,9 @@ def adopt(
             f"{source} was trained on this very cohort, which cannot tell what it is worth on "
             "unseen subjects; give another cohort"
         )
-    (readings,) = score_cohort(cohort, [predictor], progress)
+    (found,) = score_cohort(cohort, [predictor], progress)
     subjects = [cohort.subject(sample_id) for sample_id in cohort.sample_ids]
-    measured, left_out = _measured(predictor.description, readings, subjects, source)
+    measured, left_out = _measured(predictor.description, found.values, subjects, source)
     description = replace(measured, name=name)
     checksum = _write(folder / f"{name}.onnx", model_bytes(predictor.model, description))
     entry = {**description.record(), "attributes": list(description.attributes), "held_out": {}}
@@ -138,7 +138,10 @@ def _measured(
     if not skills:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise PredictorError(f"the cohort cannot measure what {source} is worth ({reasons})")
-    kept = tuple(one for one in description.estimates if one.attribute in skills)
+    # A spread that it brings was made honest on other subjects than these.
+    kept = tuple(
+        replace(one, spread_column=None) for one in description.estimates if one.attribute in skills
+    )
     return replace(
         description,
         role=Role.READER,

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qctkit import schema
 from qctkit.cohort import Record
+from qctkit.errors import CohortFileError
+from qctkit.store.group import read_json, sample_group
 from qctkit.store.reader import CohortFile
 from qctkit.subject import AGE, ATTRIBUTES, WEIGHT
 
@@ -44,6 +47,25 @@ def describe(cohort: CohortFile) -> Record:
         "run": cohort.run,
         "samples": [_row(cohort, sample_id) for sample_id in cohort.sample_ids],
     }
+
+
+def outcome(cohort: CohortFile, name: str) -> Record:
+    """Return the record of a made sample, or of a refused candidate by its ``candidate_id``.
+
+    Raises:
+        CohortFileError: there is neither of this name, or it is a real scan.
+    """
+    for record in cohort.refused:
+        if record["candidate_id"] == name:
+            return record
+    if not cohort.row(name)["source_sample_id"]:
+        raise CohortFileError(
+            f"{name} is a real scan, which no recipe made; `qctkit info` without --sample lists it"
+        )
+    with cohort.open() as file:
+        made = read_json(sample_group(file, name, cohort.path), schema.SYNTHESIS)
+    record = made["record"]
+    return dict(record)
 
 
 def _row(cohort: CohortFile, sample_id: str) -> Record:

@@ -14,9 +14,9 @@ from qctkit.phantoms.choice import CalibrationChoice, parse_choice
 from qctkit.phantoms.table import find_phantom
 from qctkit.pipeline.ingest_checks import Taken, check_numbered, check_scans, cohort_scale
 from qctkit.pipeline.ingest_scan import Entry, ScanOptions, samples_of
-from qctkit.pipeline.parallel import in_processes
 from qctkit.pipeline.pseudonyms import Pseudonyms
 from qctkit.pipeline.versions import versions
+from qctkit.processes import in_processes
 from qctkit.progress import Progress
 from qctkit.readers.choose import find_scans, load_one
 from qctkit.readers.table import TableRow, read_subject_table

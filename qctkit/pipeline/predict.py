@@ -12,7 +12,7 @@ from qctkit.contracts import Role
 from qctkit.frame import locate
 from qctkit.predictors.onnx_description import Evidence
 from qctkit.predictors.onnx_loading import load_onnx
-from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor, combine
+from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor, Readings, combine
 from qctkit.progress import Progress, Task
 from qctkit.store.reader import CohortFile
 from qctkit.subject import AGE, SEX, WEIGHT
@@ -31,13 +31,13 @@ class SampleEstimates:
 
     Attributes:
         values: by attribute: years, kg, and for sex the probability of being male.
-        within_90: half widths of 90 % intervals, where an error was measured.
+        spreads: standard deviations by attribute, years and kg, where an error was measured.
     """
 
     sample_id: str
     subject_id: str
     values: Mapping[str, float]
-    within_90: Mapping[str, float]
+    spreads: Mapping[str, float]
 
     @property
     def sex(self) -> str | None:
@@ -53,7 +53,9 @@ class SampleEstimates:
             "sex": self.sex,
             "probability_male": self.values.get(SEX.name),
             "age_years": self.values.get(AGE.name),
+            "age_years_spread": self.spreads.get(AGE.name),
             "weight_kg": self.values.get(WEIGHT.name),
+            "weight_kg_spread": self.spreads.get(WEIGHT.name),
         }
 
 
@@ -88,15 +90,16 @@ def predict(
     loaded = load_onnx(source, hardware)
     predictors = tuple(one for one in loaded if one.description.role is Role.LOOP) or loaded
     estimates = combine(predictors, score_cohort(cohort, predictors, progress))
-    within = {
-        name: found.within_90 for name, found in estimates.items() if found.within_90 is not None
-    }
     samples = tuple(
         SampleEstimates(
             sample_id,
             cohort.subject(sample_id).subject_id,
             {name: float(found.values[row]) for name, found in estimates.items()},
-            within,
+            {
+                name: float(found.spreads[row])
+                for name, found in estimates.items()
+                if found.spreads is not None
+            },
         )
         for row, sample_id in enumerate(cohort.sample_ids)
     )
@@ -111,19 +114,19 @@ def predict(
 
 def score_cohort(
     cohort: CohortFile, predictors: Sequence[OnnxPredictor], progress: Progress
-) -> list[NDArray[np.float64]]:
-    """Return the readings ``(N, A)`` of each predictor; one volume and one batch are in memory."""
+) -> list[Readings]:
+    """Return the readings of each predictor; one volume and one batch are in memory."""
     views = tuple(dict.fromkeys(one.description.view for one in predictors))
     points = sum(int(np.prod(view.shape)) for view in views)
     size = max(1, min(LARGEST_BATCH, BATCH_POINTS // points))
-    readings: list[list[NDArray[np.float64]]] = [[] for _ in predictors]
+    readings: list[list[Readings]] = [[] for _ in predictors]
     with progress.task("reading samples", len(cohort)) as task:
         for first in range(0, len(cohort), size):
             images = _images(cohort, cohort.sample_ids[first : first + size], views, task)
             for predictor, read in zip(predictors, readings, strict=True):
-                read.append(predictor.score(images[predictor.description.view]))
+                read.append(predictor.read(images[predictor.description.view]))
     return [
-        np.concatenate(read) if read else np.empty((0, len(predictor.attributes)))
+        Readings.of_batches(read, len(predictor.attributes))
         for predictor, read in zip(predictors, readings, strict=True)
     ]
 

@@ -1,66 +1,60 @@
 """A table of explicit targets."""
 
-import csv
-import io
 from pathlib import Path
 
 from qctkit.engine.targets import Target
-from qctkit.errors import TableError
+from qctkit.errors import InputError, TableError
+from qctkit.pipeline.target_words import read_amount
+from qctkit.readers.table import table_lines
 from qctkit.store.reader import CohortFile
-from qctkit.subject import ATTRIBUTES, SEX, Sex
+from qctkit.subject import ATTRIBUTES, Subject
 
-COLUMNS = ("source_subject_id", *ATTRIBUTES)
+SOURCE = "source_subject_id"
+COLUMNS = (SOURCE, *ATTRIBUTES)
 
 
 def read_targets(path: Path, cohort: CohortFile) -> tuple[Target, ...]:
-    """Return one target a row; an empty cell keeps the source's value.
+    """Return one target a row; an empty cell keeps the source's value, ``+10`` adds to it.
 
     Raises:
-        TableError: the table is missing, or a column, subject or value is wrong (line named).
+        TableError: the table is missing, or a column, subject or value is wrong (line and column
+            are named).
     """
-    if not path.is_file():
-        raise TableError(f"{path} does not exist or is not a file")
+    lines = table_lines(path)
+    first_line, header = next(lines, (1, []))
+    _check_columns(f"{path}, line {first_line}", header)
     sample_of = {cohort.subject(one).subject_id: one for one in reversed(cohort.sample_ids)}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
-    with io.StringIO(text, newline="") as file:
-        rows = csv.DictReader(file)
-        unknown = set(rows.fieldnames or ()) - set(COLUMNS)
-        if unknown or COLUMNS[0] not in (rows.fieldnames or ()):
-            raise TableError(
-                f"{path}: expected the columns {', '.join(COLUMNS)}, got "
-                f"{', '.join(rows.fieldnames or ()) or 'none'}"
-            )
-        targets = tuple(_target(f"{path}, line {rows.line_num}", row, sample_of) for row in rows)
+    targets = []
+    for line, cells in lines:
+        where = f"{path}, line {line}"
+        if len(cells) != len(header):
+            raise TableError(f"{where}: {len(cells)} cells where the header has {len(header)}")
+        row = dict(zip(header, cells, strict=True))
+        if row[SOURCE] not in sample_of:
+            raise TableError(f"{where}, column {SOURCE}: {row[SOURCE]!r} is not in the cohort")
+        sample_id = sample_of[row[SOURCE]]
+        values = _values(where, row, cohort.subject(sample_id))
+        targets.append(Target(sample_id, values, where))
     if not targets:
-        raise TableError(f"{path} has no rows")
-    return targets
+        raise TableError(f"{path} has no rows; add one a candidate to make")
+    return tuple(targets)
 
 
-def _target(where: str, row: dict[str, str | None], sample_of: dict[str, str]) -> Target:
-    source = (row[COLUMNS[0]] or "").strip()
-    if source not in sample_of:
-        raise TableError(f"{where}: source_subject_id {source!r} is not in the cohort")
-    cells = {name: (row.get(name) or "").strip() for name in ATTRIBUTES}
-    values = {name: _value(where, name, text) for name, text in cells.items() if text}
-    return Target(sample_of[source], values)
-
-
-def _value(where: str, name: str, text: str) -> float:
-    attribute = ATTRIBUTES[name]
-    if name == SEX.name:
-        if text not in {"F", "M"}:
-            raise TableError(f"{where}: sex is {text!r}; expected F or M")
-        return Sex(text).code
-    try:
-        value = float(text)
-    except ValueError:
-        raise TableError(f"{where}: {name} is {text!r}; expected a number") from None
-    if not attribute.low < value <= attribute.high:
+def _check_columns(where: str, header: list[str]) -> None:
+    wrong = [name for name in header if name not in COLUMNS or header.count(name) > 1]
+    if wrong or SOURCE not in header:
         raise TableError(
-            f"{where}: {name} is {value:g}; expected more than {attribute.low:g} and at most "
-            f"{attribute.high:g}"
+            f"{where}: expected the columns {', '.join(COLUMNS)}, each once and {SOURCE} always; "
+            f"got {', '.join(header) or 'none'}"
         )
-    return value
+
+
+def _values(where: str, row: dict[str, str], source: Subject) -> dict[str, float]:
+    values = {}
+    for name in ATTRIBUTES:
+        if text := row.get(name):
+            try:
+                values[name] = read_amount(name, text).value(name, source)
+            except InputError as error:
+                raise TableError(f"{where}, column {name}: {error}") from None
+    return values

@@ -1,12 +1,16 @@
 """``qctkit train``: predictors of a cohort, with what each is worth on unseen subjects."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.cohort import Record, Sample
 from qctkit.contracts import PredictorFamily
@@ -15,10 +19,10 @@ from qctkit.pipeline.versions import versions
 from qctkit.predictors.fit_store import FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.mean_predictor import mean_figures, mean_readings
-from qctkit.predictors.metrics import figures_of
+from qctkit.predictors.metrics import figures_of, spread_figures
 from qctkit.predictors.onnx_family import OnnxFamily
 from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
-from qctkit.predictors.trained import PredictorSet
+from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.predictors.training import (
     SeenCohort,
     TrainingSettings,
@@ -60,6 +64,7 @@ def train_and_measure(
     progress: Progress,
     fits_folder: Path | None = None,
     *,
+    views_folder: Path | None = None,
     resume: bool = False,
     also_leaking: Sequence[PredictorFamily] = (),
 ) -> tuple[PredictorSet, Record]:
@@ -70,7 +75,9 @@ def train_and_measure(
         families: what to train.
         settings: folds, seed, workers.
         progress: where the work is shown.
-        fits_folder: where finished fits are kept until all are done; None keeps none.
+        fits_folder: where fits, finished or not, are kept until all are done; None keeps none.
+        views_folder: where views lie meanwhile, four bytes a point; None puts them where the
+            system keeps temporary files.
         resume: use the fits that are there from a run that was killed.
         also_leaking: families whose figures per slice are measured for both splits, side by side;
             they are trained for that alone.
@@ -80,12 +87,30 @@ def train_and_measure(
             trained on this very cohort.
     """
     _warn_of_trained_elsewhere(cohort, families, progress)
-    seen = _see(cohort, [*families, *also_leaking], progress)
+    with _passing(views_folder) as folder:
+        seen = _see(cohort, [*families, *also_leaking], folder, progress)
+        return _train_and_measure(
+            cohort, seen, families, settings, progress, fits_folder,
+            resume=resume, also_leaking=also_leaking,
+        )  # fmt: skip
+
+
+def _train_and_measure(
+    cohort: CohortFile,
+    seen: SeenCohort,
+    families: Sequence[PredictorFamily],
+    settings: TrainingSettings,
+    progress: Progress,
+    fits_folder: Path | None,
+    *,
+    resume: bool,
+    also_leaking: Sequence[PredictorFamily],
+) -> tuple[PredictorSet, Record]:
     record = _record(cohort, seen, settings)
     store = None
     if fits_folder is not None:
         asked = {**record, "families": [repr(family) for family in families]}
-        store = FitStore(fits_folder, asked, resume=resume)
+        store = FitStore(fits_folder, asked, resume=resume, say=progress.say)
     with progress.task("training predictors", fits(families, settings)) as task:
         predictors = train_predictors(seen, families, settings, record, task.advance, store)
     read_slices = also_leaking or families
@@ -106,6 +131,7 @@ def measure_leaking_split(
     families: Sequence[PredictorFamily],
     settings: TrainingSettings,
     progress: Progress,
+    views_folder: Path | None = None,
 ) -> Record:
     """Return the figures of the source study's split of *slices*, which leaks.
 
@@ -115,14 +141,15 @@ def measure_leaking_split(
     Raises:
         PredictorError: no family reads slices.
     """
-    seen = _see(cohort, families, progress)
-    slices = _slice_figures(families, seen, settings, Split.SLICE, progress)
-    return {
-        "split": "slice",
-        "leaks": True,
-        "training": _record(cohort, seen, settings),
-        "per_slice": slices,
-    }
+    with _passing(views_folder) as folder:
+        seen = _see(cohort, families, folder, progress)
+        slices = _slice_figures(families, seen, settings, Split.SLICE, progress)
+        return {
+            "split": "slice",
+            "leaks": True,
+            "training": _record(cohort, seen, settings),
+            "per_slice": slices,
+        }
 
 
 def save_predictors(
@@ -168,10 +195,28 @@ def _write(record: Record, path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _see(cohort: CohortFile, families: Sequence[PredictorFamily], progress: Progress) -> SeenCohort:
+@contextmanager
+def _passing(folder: Path | None) -> Iterator[Path]:
+    """Give an empty folder that is gone afterwards."""
+    if folder is None:
+        with TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    # A run that was killed may have left it.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _see(
+    cohort: CohortFile, families: Sequence[PredictorFamily], folder: Path, progress: Progress
+) -> SeenCohort:
     refuse_made_samples(cohort)
     with progress.task("looking at subjects", len(cohort)) as task:
-        return see_cohort(_counted(cohort, task), *views_of(families, cohort.window))
+        return see_cohort(_counted(cohort, task), folder, *views_of(families, cohort.window))
 
 
 def _warn_of_trained_elsewhere(
@@ -228,7 +273,10 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict
             read = np.array([one.held_out[sample_id][name] for sample_id in seen.sample_ids])
             true = seen.data.values[name].double().numpy()
             by_attribute[name] = {
-                "per_subject": figures_of(name, true, read, groups),
+                "per_subject": {
+                    **figures_of(name, true, read, groups),
+                    **_honesty(one, name, true, read, groups),
+                },
                 "held_out_skill": asdict(one.skills[name]),
             }
         figures[one.name] = by_attribute
@@ -241,6 +289,20 @@ def _metrics(predictors: PredictorSet, seen: SeenCohort, slices: Record) -> dict
         "predictors": figures,
         "per_slice": slices,
     }
+
+
+def _honesty(
+    one: TrainedPredictor,
+    name: str,
+    true: NDArray[np.float64],
+    read: NDArray[np.float64],
+    groups: Sequence[str],
+) -> Record:
+    """Return how honest the spreads of held-out readings are; nothing for sex."""
+    spreads = one.held_out_spreads.get(name)
+    if spreads is None:
+        return {}
+    return {"spread": spread_figures(true, read, np.array(spreads), groups)}
 
 
 def _held_out(
@@ -272,6 +334,9 @@ def _held_out(
     return figures, {
         "subjects": subjects,
         "readings": readings,
+        "spreads": {
+            one.name: one.held_out_spreads for one in predictors.predictors if one.held_out_spreads
+        },
         "mean_readings": mean,
         "learning_curves": curves,
     }

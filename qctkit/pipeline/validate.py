@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from qctkit.cohort import Record, Sample
+from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
 from qctkit.contracts import Candidate, Reading, Role, Verdict
 from qctkit.density import measure_density
+from qctkit.engine.edits.composition import compose
+from qctkit.engine.render import moved_hu
 from qctkit.errors import CohortFileError
-from qctkit.pipeline.augment import cohort_reference
+from qctkit.frame import locate
+from qctkit.networks import one_thread
+from qctkit.pipeline.reference import cohort_reference
+from qctkit.predictors.onnx_description import view_of
 from qctkit.progress import Progress
 from qctkit.registry import Registry
 from qctkit.store.reader import CohortFile
@@ -84,7 +91,7 @@ def validate(
     checks, rows = [], []
     with progress.task("judging samples", len(made)) as task:
         for sample in made:
-            candidate = _candidate(sample, real)
+            candidate = _candidate(sample, real, registry)
             verdicts = tuple(one.judge(candidate, reference) for one in validators)
             source_id = candidate.source.sample_id
             checks.append(SampleCheck(sample.sample_id, source_id, verdicts))
@@ -94,33 +101,54 @@ def validate(
     return Validation(tuple(checks), figures)
 
 
-def _candidate(sample: Sample, real: CohortFile) -> Candidate:
+def _candidate(sample: Sample, real: CohortFile, registry: Registry) -> Candidate:
     if sample.synthesis is None:
         raise CohortFileError(f"sample {sample.sample_id} does not say what it was made from")
     record = sample.synthesis.record
+    if REPLAYED in record:
+        raise CohortFileError(
+            f"sample {sample.sample_id} was replayed on another grid than its source's, with which "
+            "it cannot be compared; validate the file that it was replayed from"
+        )
     source = real.load(sample.synthesis.source_sample_id)
     return Candidate(
         source=source,
         volume=sample.volume,
+        femur=sample.femur,
         region=sample.synthesis.region,
         label=sample.subject,
         carried=tuple(record["carried"]),
         readings=tuple(Reading(**{**one, "role": Role(one["role"])}) for one in record["readings"]),
+        figures=record["figures"],
+        moved_hu=_moved_hu(sample.synthesis, source, registry),
     )
+
+
+def _moved_hu(
+    synthesis: Synthesis, source: Sample, registry: Registry
+) -> NDArray[np.float32] | None:
+    """Return the source moved as the sample's edit moved it; None where it moved nothing."""
+    record = synthesis.record
+    edit = compose([registry.edit(name) for name in record["edits"]])
+    if not edit.reach_mm:
+        return None
+    parameters = {
+        name: torch.from_numpy(np.array(values)) for name, values in synthesis.parameters.items()
+    }
+    frame = locate(source.femur, source.volume.geometry)
+    with one_thread():
+        return moved_hu(source, edit, parameters, synthesis.region, frame, view_of(record["view"]))
 
 
 def _changes(candidate: Candidate) -> dict[str, float]:
     """Return the changes of one sample from its source, by name with unit."""
-    femur = candidate.source.femur
-    before = measure_density(candidate.source.volume, femur)
-    after = measure_density(candidate.volume, femur)
-    inside = femur.voxels
-    old, new = (
-        one.voxels[inside].astype(float) for one in (candidate.source.volume, candidate.volume)
-    )
+    before = measure_density(candidate.source.volume, candidate.source.femur)
+    after = measure_density(candidate.volume, candidate.femur)
+    old, new = (one.voxels.astype(float) for one in (candidate.source.volume, candidate.volume))
+    inside = candidate.source.femur.voxels
     changes = {
-        "femur_change_hu": float((new - old).mean()),
-        "femur_voxel_change_hu": float(np.abs(new - old).mean()),
+        "femur_change_hu": float(new[candidate.femur.voxels].mean() - old[inside].mean()),
+        "femur_voxel_change_hu": float(np.abs(new[inside] - old[inside]).mean()),
         "trabecular_change_hu": after.trabecular_hu - before.trabecular_hu,
         "cortical_change_hu": after.cortical_hu - before.cortical_hu,
         "bone_band_share_change": after.bone_band_share - before.bone_band_share,

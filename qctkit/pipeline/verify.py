@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qctkit import schema
-from qctkit.cohort import Record, Sample, Synthesis
+from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
 from qctkit.errors import CohortFileError, InputError
 from qctkit.geometry import Geometry
 from qctkit.progress import Progress
@@ -111,7 +111,7 @@ class _Work:
         self.cohort = cohort
         self.against = against
         self.checks: dict[str, Check] = {}
-        self.made = self.compared = self.looked_at = 0
+        self.made = self.compared = self.resampled = self.looked_at = 0
         self.stated: list[str] = []
         for name in (
             STRUCTURE,
@@ -176,7 +176,10 @@ class _Work:
         if not self.made:
             return "no made samples"
         words = f"{self.compared} of {self.made} made samples compared with their source"
-        return words if self.compared == self.made else f"{words}; give --against for the others"
+        if self.resampled:
+            words += f"; {self.resampled} replayed on another grid than their source's"
+        left = self.made - self.compared - self.resampled
+        return f"{words}; give --against for the others" if left else words
 
     def _look_at_row(self, sample: Sample, stored: Encoded, stated: str) -> None:
         try:
@@ -199,7 +202,9 @@ class _Work:
                 f"{made.source_subject_id}; a made sample belongs to its source's subject"
             )
         source = self.source(made.source_sample_id)
-        if source is not None:
+        if REPLAYED in made.record:
+            self.resampled += 1
+        elif source is not None:
             self.compared += 1
             self.problems(SOURCES).extend(_source_problems(sample, made, source))
         elif self.against:

@@ -12,7 +12,7 @@
     sees = "bone"              # bone, or hip
     attributes = ["sex"]
     view_shape = [36, 28, 36]  # points along superior, anterior, medial
-    view_spacing_mm = 3.0
+    view_spacing_mm = 3.0      # along all axes, or three numbers: [3.0, 0.4, 0.4]
     epochs = 40
     batch = 8
     learning_rate = 3e-3
@@ -33,9 +33,9 @@ from qctkit.contracts import PredictorFamily
 from qctkit.errors import InputError, PredictorError
 from qctkit.networks import ENCODER_NAMES
 from qctkit.predictors.network import NetworkFamily
+from qctkit.predictors.onnx_description import SIZES, SPACINGS_MM
 from qctkit.subject import ATTRIBUTES
-
-LARGEST_SLICE = 512
+from qctkit.view import spacing_of
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def configured(family: PredictorFamily, changes: Record) -> PredictorFamily:
     changed = dict(changes)
     schedule = replace(family.schedule, **{k: changed.pop(k) for k in _SCHEDULE if k in changed})
     shape = tuple(changed.pop("view_shape", family.view.shape))
-    spacing_mm = changed.pop("view_spacing_mm", family.view.spacing_mm)
+    spacing_mm = spacing_of(changed.pop("view_spacing_mm", family.view.spacing_mm))
     view = replace(family.view, shape=shape, spacing_mm=spacing_mm)
     if "sees" in changed:
         changed["bone_only"] = changed.pop("sees") == "bone"
@@ -171,7 +171,14 @@ def _is_shape(value: object) -> bool:
     return (
         isinstance(value, list)
         and len(value) == 3
-        and all(type(n) is int and 4 <= n <= LARGEST_SLICE for n in value)
+        and all(type(n) is int and SIZES[0] <= n <= SIZES[1] for n in value)
+    )
+
+
+def _is_spacing(value: object) -> bool:
+    numbers: list[Any] = value if isinstance(value, list) else 3 * [value]
+    return len(numbers) == 3 and all(
+        type(one) in (int, float) and SPACINGS_MM[0] <= one <= SPACINGS_MM[1] for one in numbers
     )
 
 
@@ -194,8 +201,12 @@ _NETWORK = {
     "encoder": _one_of(ENCODER_NAMES),
     "sees": _one_of(("bone", "hip")),
     "attributes": _names(f"a list of {', '.join(ATTRIBUTES)}", tuple(ATTRIBUTES)),
-    "view_shape": _Entry(f"three whole numbers from 4 to {LARGEST_SLICE}", _is_shape, tuple),
-    "view_spacing_mm": _positive("a number of mm above 0"),
+    "view_shape": _Entry(f"three whole numbers from {SIZES[0]} to {SIZES[1]}", _is_shape, tuple),
+    "view_spacing_mm": _Entry(
+        f"a number of mm from {SPACINGS_MM[0]:g} to {SPACINGS_MM[1]:g}, or three of them",
+        _is_spacing,
+        spacing_of,
+    ),
 }
 
 

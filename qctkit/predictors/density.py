@@ -77,7 +77,16 @@ class LinearOnFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` in the attributes' own units, logits for binary ones."""
-        standard = (self.features(image) - self.mean) / self.scale
+        return self.read(self.measure(image))
+
+    def measure(self, image: Tensor) -> Tensor:
+        """Return the features ``(N, F)`` of images, HU."""
+        found: Tensor = self.features(image)
+        return found
+
+    def read(self, features: Tensor) -> Tensor:
+        """Return estimates ``(N, A)`` from features ``(N, F)``."""
+        standard = (features - self.mean) / self.scale
         estimates: Tensor = standard @ self.coefficients + self.intercepts
         return estimates
 
@@ -104,7 +113,7 @@ class DensityFamily:
         """Return a model fitted to the data; its penalty is chosen by leave-one-out."""
         model = self.build(attributes, data.view).eval()
         with torch.no_grad():
-            features = model.features(data.images).double()
+            features = torch.cat([model.features(one) for one in data.singly()]).double()
         model.mean.copy_(features.mean(dim=0))
         model.scale.copy_(features.std(dim=0).clamp(min=1e-3))
         standard = ((features - model.mean) / model.scale).numpy()

@@ -89,7 +89,11 @@ FEATURES = SIZE + CORTEX + DENSITY + MUSCLE + SOFT
 
 
 class PhysicalFeatures(nn.Module):
-    """``(N, 2, D, H, W)`` (HU, femur share) to ``(N, F)``, in the order of ``FEATURES``."""
+    """``(N, 2, D, H, W)`` (HU, femur share) to ``(N, F)``, in the order of ``FEATURES``.
+
+    Raises:
+        InputError: the view's spacing is not the same along all axes.
+    """
 
     positions_mm: Tensor
 
@@ -98,12 +102,12 @@ class PhysicalFeatures(nn.Module):
         positions = torch.from_numpy(view.positions_mm).float().reshape(-1, 3)
         # Known from the view: not a weight to be stored.
         self.register_buffer("positions_mm", positions, persistent=False)
-        self._view = view
+        self._shape, self._spacing_mm = view.shape, view.cube_mm
 
     def forward(self, image: Tensor) -> Tensor:
         """Return features ``(N, F)``."""
         hu, femur = image[:, 0].flatten(1), image[:, 1].flatten(1)
-        tissue = Tissue(hu, femur, self.positions_mm, self._view.shape, self._view.spacing_mm)
+        tissue = Tissue(hu, femur, self.positions_mm, self._shape, self._spacing_mm)
         marks = landmarks(tissue)
         found = {
             **_sizes(tissue, marks),

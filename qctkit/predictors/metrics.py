@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 BOOTSTRAP_DRAWS = 500
 INTERVAL = (0.025, 0.975)
 CALIBRATION_BINS = 5
+DEVIATIONS_68, DEVIATIONS_95 = 0.9945, 1.9600
+"""Half widths of a normal distribution's central 68 and 95 %, in standard deviations."""
+
 BIAS_BANDS = {"age_years": (50.0, 70.0), "weight_kg": (65.0, 85.0)}
 """Limits between young, middle and old, and between light, middle and heavy."""
 
@@ -47,6 +50,26 @@ def figures_of(name: str, true: Array, read: Array, groups: Sequence[str]) -> Re
         found["reliability"] = _reliability(true, read)
     else:
         found["bias_by_band"] = _bias_by_band(name, true, read)
+    return found
+
+
+def spread_figures(true: Array, read: Array, spread: Array, groups: Sequence[str]) -> Record:
+    """Return how honest standard deviations ``(N,)`` are: ``{figure: {value, low, high}}``.
+
+    ``within_68`` and ``within_95`` are the shares of subjects whose true value lies in the interval
+    of that name, if errors are normal; ``mean_spread`` is in the attribute's unit.
+    """
+    known = ~np.isnan(true)
+    off, spread, names = np.abs(read - true)[known], spread[known], np.asarray(groups)[known]
+    drawn = _draws(names)
+    found: dict[str, object] = {}
+    for figure, each in {
+        "within_68": (off <= DEVIATIONS_68 * spread).astype(float),
+        "within_95": (off <= DEVIATIONS_95 * spread).astype(float),
+        "mean_spread": spread,
+    }.items():
+        low, high = np.quantile([each[rows].mean() for rows in drawn] or [np.nan], INTERVAL)
+        found[figure] = {"value": float(each.mean()), "low": _json(low), "high": _json(high)}
     return found
 
 

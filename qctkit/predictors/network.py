@@ -1,12 +1,14 @@
 """Predictors that are small networks on the whole view: volumetric, or slice by slice."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from qctkit.contracts import Role, TrainingData
+from qctkit.contracts import Checkpoint, Images, Role, TrainingData
 from qctkit.networks import Curve, Schedule, SliceEncoder, encoder_named, loss_of, train
 from qctkit.predictors.jitter import jitter
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
@@ -22,8 +24,11 @@ SOFT_WINDOW = Window(-200.0, 200.0)
 LABEL_SMOOTHING = 0.05
 """Share by which classes are drawn together: few subjects otherwise drive logits to infinity."""
 
-LEAST_FEMUR = 0.02
-"""Slices whose femur fills less of the view than this teach nothing."""
+LEAST_FEMUR_MM2 = 181.0
+"""Slices that show less femur than this, a fiftieth of the default view, teach nothing."""
+
+SLICES_AT_ONCE = 8
+"""Slices of one subject that are read together: 50 of 512 x 512 would take more than a GB."""
 
 
 class NetworkPredictor(nn.Module):
@@ -62,6 +67,12 @@ class NetworkPredictor(nn.Module):
 
     def read_slices(self, image: Tensor) -> Tensor:
         """Return what is read of each axial slice, ``(N, D, A)``; slice-wise encoders only."""
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
+            return self._read_slices(image)
+        parts = image.split(SLICES_AT_ONCE, dim=2)
+        return torch.cat([self._read_slices(part) for part in parts], dim=1)
+
+    def _read_slices(self, image: Tensor) -> Tensor:
         count, _, depth, *_ = image.shape
         slices = self._channels(image).transpose(1, 2).flatten(0, 1)
         raw: Tensor = self.head(self.encoder(slices))
@@ -97,6 +108,11 @@ class Ensemble(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return the mean of the members' estimates, ``(N, A)``."""
         return torch.stack([member(image) for member in self.members]).mean(0) / self.temperature
+
+    @property
+    def slice_wise(self) -> bool:
+        """Whether it reads slices, and of a subject their mean weighed by their femur."""
+        return all(isinstance(member.encoder, SliceEncoder) for member in self.members)
 
     def read_slices(self, image: Tensor) -> Tensor:
         """Return the mean of what members read of each slice, ``(N, D, A)``."""
@@ -141,43 +157,54 @@ class NetworkFamily:
         attributes: Sequence[str],
         seed: int,
         held_out: TrainingData | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Ensemble:
         """Return networks trained on the data; the loss on what is held out is only noted."""
         if self.slice_wise:
-            data = self._slices(data)
-            held_out = None if held_out is None else self._slices(held_out)
+            data = _slices(data, shown_slices(data))
+            held_out = None if held_out is None else _slices(held_out, shown_slices(held_out))
+        return self._fit(data, attributes, seed, held_out, checkpoint)
+
+    def fit_slices(
+        self, data: TrainingData, attributes: Sequence[str], seed: int, kept: Tensor
+    ) -> Ensemble:
+        """Return slice-wise networks trained on some slices, ``kept`` ``(N, D)`` bool."""
+        return self._fit(_slices(data, kept), attributes, seed, None, None)
+
+    def _fit(
+        self,
+        data: TrainingData,
+        attributes: Sequence[str],
+        seed: int,
+        held_out: TrainingData | None,
+        checkpoint: Checkpoint | None,
+    ) -> Ensemble:
         members, curves = [], []
         for number in range(self.members):
             member_seed = seed + 1000 * number
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(member_seed)
                 member = self._member(attributes, data.view)
-            curves.append(_train(member, data, held_out, attributes, self.schedule, member_seed))
+            part = None if checkpoint is None else checkpoint.part(f"member-{number}")
+            curves.append(
+                _train(member, data, held_out, attributes, self.schedule, member_seed, part)
+            )
             members.append(member)
         ensemble = Ensemble(members, len(attributes)).eval()
         ensemble.curves = tuple(curves)
         return ensemble
-
-    def fit_slices(
-        self, data: TrainingData, attributes: Sequence[str], seed: int, kept: Tensor
-    ) -> Ensemble:
-        """Return slice-wise networks trained on some slices, ``kept`` ``(N, D)`` bool."""
-        hidden = data.images * kept[:, None, :, None, None]
-        return self.fit(replace(data, images=hidden), attributes, seed)
 
     def _member(self, attributes: Sequence[str], view: View) -> NetworkPredictor:
         return NetworkPredictor(
             self.encoder, len(attributes), view.window, bone_only=self.bone_only
         )
 
-    def _slices(self, data: TrainingData) -> TrainingData:
-        """Return every axial slice that shows femur as an input of its own."""
-        subject, level = torch.nonzero(
-            data.images[:, 1].mean(dim=(2, 3)) > LEAST_FEMUR, as_tuple=True
-        )
-        images = data.images[subject, :, level][:, :, None]
-        values = {name: column[subject] for name, column in data.values.items()}
-        return TrainingData(images, values, data.view)
+
+def shown_slices(data: TrainingData) -> Tensor:
+    """Return which axial slices ``(N, D)`` show enough femur to teach something."""
+    _, anterior_mm, medial_mm = data.view.spacing_mm
+    points = torch.cat([one[:, 1].sum(dim=(2, 3)) for one in data.singly()])
+    return points * anterior_mm * medial_mm > LEAST_FEMUR_MM2
 
 
 def network_families() -> tuple[NetworkFamily, ...]:
@@ -212,6 +239,29 @@ def network_families() -> tuple[NetworkFamily, ...]:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _SliceImages:
+    """Axial slices ``(M, 2, 1, H, W)`` of subjects' images: the subject and level of each."""
+
+    images: Images
+    subject: NDArray[np.int64]
+    level: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.subject)
+
+    def __getitem__(self, key: Tensor) -> Tensor:
+        rows = key.numpy()
+        return self.images[self.subject[rows], :, self.level[rows]][:, :, None]
+
+
+def _slices(data: TrainingData, chosen: Tensor) -> TrainingData:
+    """Return chosen axial slices, ``(N, D)`` bool, as inputs of their own."""
+    subject, level = np.nonzero(chosen.numpy())
+    values = {name: column[subject] for name, column in data.values.items()}
+    return TrainingData(_SliceImages(data.images, subject, level), values, data.view)
+
+
 def _train(
     network: NetworkPredictor,
     data: TrainingData,
@@ -219,6 +269,7 @@ def _train(
     attributes: Sequence[str],
     schedule: Schedule,
     seed: int,
+    checkpoint: Checkpoint | None,
 ) -> Curve:
     _standardise(network, data, attributes)
     watch = None
@@ -230,7 +281,7 @@ def _train(
             return loss_of(network, images, everyone, unseen, schedule.batch)
 
     loss = _loss(network, data, attributes)
-    return train(network, data.images, loss, jitter, schedule, seed, watch)
+    return train(network, data.images, loss, jitter, schedule, seed, watch, checkpoint)
 
 
 def _loss(

@@ -20,7 +20,7 @@ from qctkit.contracts import Role
 from qctkit.errors import InputError, PredictorError
 from qctkit.predictors.skill import Skill
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from qctkit.window import Window
 
 FORMAT = "qctkit-onnx 1"
@@ -76,11 +76,15 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """One attribute in the graph's output: its unit there, and its column."""
+    """One attribute in the graph's output: its unit there, its column, and that of its spread.
+
+    A spread is a standard deviation in the same unit; None where the graph gives none.
+    """
 
     attribute: str
     unit: str
     column: int
+    spread_column: int | None = None
 
     def __post_init__(self) -> None:
         if self.attribute not in ATTRIBUTES:
@@ -90,8 +94,14 @@ class Estimate:
         if self.unit not in FACTORS[self.attribute]:
             known = ", ".join(FACTORS[self.attribute])
             raise InputError(f"unit {self.unit!r} of {self.attribute} is not known; known: {known}")
-        if not COLUMNS[0] <= self.column <= COLUMNS[1]:
-            raise InputError(f"column {self.column} of {self.attribute} is not within {COLUMNS}")
+        columns = [one for one in (self.column, self.spread_column) if one is not None]
+        if not all(COLUMNS[0] <= one <= COLUMNS[1] for one in columns):
+            raise InputError(f"column {columns} of {self.attribute} is not within {COLUMNS}")
+
+    @property
+    def last_column(self) -> int:
+        """The last of its columns."""
+        return max(self.column, -1 if self.spread_column is None else self.spread_column)
 
     def in_own_unit(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the graph's values in years, kg or as a logit.
@@ -122,6 +132,8 @@ class Description:
         licence: of the weights.
         cohort_fingerprint: of the cohort that it was trained on, empty when not known.
         trained_with, exported_with: versions of the libraries.
+        slice_wise: whether an estimate is the mean over axial slices, weighed by the femur that
+            each shows; such a view is read in parts.
         skills: figures by attribute, measured on what ``evidence`` says.
     """
 
@@ -140,6 +152,7 @@ class Description:
     exported_with: Mapping[str, str] = field(default_factory=dict)
     skills: Mapping[str, Skill] = field(default_factory=dict)
     evidence: Evidence = Evidence.NONE
+    slice_wise: bool = False
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -149,7 +162,7 @@ class Description:
             )
         if not all(SIZES[0] <= size <= SIZES[1] for size in self.view.shape):
             raise InputError(f"the view's shape {self.view.shape} is not within {SIZES}")
-        if not SPACINGS_MM[0] <= self.view.spacing_mm <= SPACINGS_MM[1]:
+        if not all(SPACINGS_MM[0] <= one <= SPACINGS_MM[1] for one in self.view.spacing_mm):
             raise InputError(
                 f"the view's spacing_mm {self.view.spacing_mm} is not within {SPACINGS_MM}"
             )
@@ -197,6 +210,7 @@ class Description:
                 exported_with=dict(record["exported_with"]),
                 skills={name: _skill(one) for name, one in record["skills"].items()},
                 evidence=Evidence(record["evidence"]),
+                slice_wise=record.get("slice_wise") is True,
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise PredictorError(f"its description is damaged ({error})") from error
@@ -241,6 +255,6 @@ def view_record(view: View) -> Record:
 
 
 def view_of(record: Any) -> View:
-    """Return the view that ``view_record`` gave."""
+    """Return the view that ``view_record`` gave; a single spacing holds along all axes."""
     d, h, w = record["shape"]
-    return View((d, h, w), record["spacing_mm"], Window(**record["window"]))
+    return View((d, h, w), spacing_of(record["spacing_mm"]), Window(**record["window"]))

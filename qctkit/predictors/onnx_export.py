@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from qctkit.cohort import Record
 from qctkit.errors import PredictorError
+from qctkit.predictors.network import Ensemble
 from qctkit.predictors.onnx_description import (
     UNSTATED,
     Channel,
@@ -27,7 +28,8 @@ from qctkit.predictors.onnx_description import (
 )
 from qctkit.predictors.onnx_graph import every, model_bytes
 from qctkit.predictors.onnx_loading import load_described, looks_outside, trial_images
-from qctkit.predictors.onnx_scoring import Hardware
+from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor
+from qctkit.predictors.spread import continuous
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.subject import AGE, SEX, WEIGHT
 from qctkit.view import View
@@ -104,7 +106,7 @@ def export_predictor(
     any_size = _export(predictor, path)
     model = onnx.load(path)
     _forget_the_exporter(model)
-    description = _describe(predictor, training, licence)
+    description = _describe(predictor, training, licence, any_size=any_size)
     path.write_bytes(model_bytes(model, description))
     if not looks_outside(load_described(path, Hardware(threads=1))):
         description = replace(description, sees=Sees.FEMUR_IN_GRAPH)
@@ -119,14 +121,17 @@ def export_predictor(
     return description, check
 
 
-def _describe(predictor: TrainedPredictor, training: Record, licence: str) -> Description:
+def _describe(
+    predictor: TrainedPredictor, training: Record, licence: str, *, any_size: bool
+) -> Description:
+    module = predictor.module
     versions: Mapping[str, str] = training.get("versions", {})
     return Description(
         name=predictor.name,
         role=predictor.role,
         family=predictor.family,
         estimates=tuple(
-            Estimate(name, OWN_UNITS[name], column)
+            Estimate(name, OWN_UNITS[name], column, _spread_column(predictor, name))
             for column, name in enumerate(predictor.attributes)
         ),
         view=predictor.view,
@@ -140,7 +145,16 @@ def _describe(predictor: TrainedPredictor, training: Record, licence: str) -> De
         exported_with=_versions(),
         skills=dict(predictor.skills),
         evidence=Evidence.HELD_OUT,
+        slice_wise=any_size and isinstance(module, Ensemble) and module.slice_wise,
     )
+
+
+def _spread_column(predictor: TrainedPredictor, name: str) -> int | None:
+    """Return where an attribute's spread stands, behind all estimates."""
+    names = continuous(predictor.attributes)
+    if predictor.spread is None or name not in names:
+        return None
+    return len(predictor.attributes) + names.index(name)
 
 
 def _export(predictor: TrainedPredictor, path: Path) -> bool:
@@ -189,7 +203,7 @@ def _export_with(
 ) -> None:
     with _quiet():
         torch.onnx.export(
-            predictor.module,
+            predictor.answering,
             (torch.from_numpy(trial_images(predictor.view, 2)),),
             path,
             dynamo=True,
@@ -238,10 +252,10 @@ def _parities(predictor: TrainedPredictor, path: Path, *, any_size: bool) -> Ite
     twin = load_described(path, Hardware(threads=1))
     larger = _larger(predictor.view)
     for batch in _batches(predictor.view, PARITY_BATCHES):
-        yield _parity(predictor, twin.score(trial_images(predictor.view, batch)), predictor.view)
+        yield _parity(predictor, twin, predictor.view, batch)
     if any_size:
         batch = _batches(larger, PARITY_BATCHES[:2])[-1]
-        yield _parity(predictor, twin.score(trial_images(larger, batch)), larger)
+        yield _parity(predictor, twin, larger, batch)
 
 
 def _batches(view: View, wanted: Sequence[int]) -> list[int]:
@@ -250,13 +264,17 @@ def _batches(view: View, wanted: Sequence[int]) -> list[int]:
     return [wanted[0], *(one for one in wanted[1:] if one <= most)]
 
 
-def _parity(predictor: TrainedPredictor, found: np.ndarray, view: View) -> Parity:
-    images = torch.from_numpy(trial_images(view, len(found)))
+def _parity(predictor: TrainedPredictor, twin: OnnxPredictor, view: View, batch: int) -> Parity:
+    """Compare estimates and spreads, whatever of both the twin gives."""
+    images = trial_images(view, batch)
+    read = twin.read(images)
+    given = ~np.isnan(read.spreads).all(axis=0)
+    found = np.concatenate([read.values, read.spreads[:, given]], axis=1)
     with torch.no_grad():
-        wanted = predictor(images).double().numpy()
+        wanted = predictor.answering(torch.from_numpy(images)).double().numpy()
     difference = np.abs(found - wanted)
     relative = difference / np.maximum(np.abs(wanted), 1.0)
-    return Parity(len(found), view.shape, float(difference.max()), float(relative.max()))
+    return Parity(batch, view.shape, float(difference.max()), float(relative.max()))
 
 
 def _versions() -> dict[str, str]:

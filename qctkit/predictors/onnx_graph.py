@@ -123,7 +123,7 @@ def _check_input(shape: list[int | None], description: Description, where: str) 
 
 
 def _check_output(shape: list[int | None], description: Description, where: str) -> None:
-    columns = max(one.column for one in description.estimates) + 1
+    columns = max(one.last_column for one in description.estimates) + 1
     if len(shape) != 2 or (shape[1] is not None and shape[1] < columns):
         raise PredictorError(
             f"{where}: output {description.output_name!r} has shape {_shown(shape)}; expected "

@@ -65,10 +65,13 @@ def load_toml(path: Path, hardware: Hardware) -> OnnxPredictor:
 def trial_images(view: View, count: int) -> NDArray[np.float32]:
     """Return images ``(N, 2, D, H, W)`` like a femur's: HU of fat to cortex, a central femur."""
     generator = np.random.default_rng(0)
-    hu = 100.0 + 300.0 * generator.standard_normal((count, *view.shape))
-    offset = np.abs(view.positions_mm / view.half_extent_mm).max(axis=-1)
-    femur = np.broadcast_to(offset < 0.7, hu.shape)
-    return np.stack([hu, femur], axis=1).astype(np.float32)
+    images = np.zeros((count, 2, *view.shape), dtype=np.float32)
+    for image in images:
+        generator.standard_normal(out=image[0], dtype=np.float32)
+        image[0] = 100.0 + 300.0 * image[0]
+        inside = [np.abs(axis / axis[-1]) < 0.7 for axis in view.axes_mm]
+        image[1][np.ix_(*inside)] = 1.0
+    return images
 
 
 def looks_outside(predictor: OnnxPredictor) -> bool:

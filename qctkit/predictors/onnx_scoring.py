@@ -26,11 +26,14 @@ SOFT_TISSUE_HU = 40.0
 """What is shown outside the femur where only the femur is to be seen: muscle, so that the rim is
 not an edge to air."""
 
+SLICES_AT_ONCE = 8
+"""Slices of an image that a slice-wise graph is given together: 50 of 512 x 512 would take GBs."""
+
+LEAST_WEIGHT = 1e-6
+"""A view that shows no femur is read as 0, not divided by nothing."""
+
 LEAST_ERROR = 1e-6
 """An error below this would weigh without bound."""
-
-NORMAL_90 = 1.645
-"""Half width of a normal distribution's central 90 %, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,28 @@ class Hardware:
 
     device: str = "cpu"
     threads: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What a predictor reads of images, in years, kg and logits.
+
+    Attributes:
+        values: ``(N, A)``.
+        spreads: standard deviations ``(N, A)``, NaN where the graph gives none.
+    """
+
+    values: NDArray[np.float64]
+    spreads: NDArray[np.float64]
+
+    @classmethod
+    def of_batches(cls, batches: "Sequence[Readings]", attributes: int) -> "Readings":
+        """Return the readings of all batches, of which there may be none."""
+        none = np.empty((0, attributes))
+        return cls(
+            np.concatenate([none, *(one.values for one in batches)]),
+            np.concatenate([none, *(one.spreads for one in batches)]),
+        )
 
 
 class OnnxPredictor:
@@ -92,24 +117,58 @@ class OnnxPredictor:
         return self.description.attributes
 
     def score(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return estimates ``(N, A)`` of images ``(N, 2, D, H, W)`` (HU, femur share).
+        """Return estimates ``(N, A)`` of images, as ``read`` does, without their spreads."""
+        return self.read(images).values
+
+    def read(self, images: NDArray[np.float32]) -> Readings:
+        """Return estimates and spreads of images ``(N, 2, D, H, W)`` (HU, femur share).
 
         Years, kg, and a logit for sex, whatever the graph's own units are.
 
         Raises:
             PredictorError: the graph answers with other shapes, NaN, or no probability.
         """
-        fed = channels_of(images, self.description)
-        pieces = np.split(fed, len(fed)) if self._one_by_one else [fed]
-        answers = [self._run(piece) for piece in pieces]
-        raw = np.concatenate(answers, dtype=np.float64)
+        raw = self._by_slices(images) if self.description.slice_wise else self._raw(images)
         if not np.isfinite(raw).all():
             raise PredictorError(f"{self._where}: the graph gave values that are not finite")
         try:
             columns = [one.in_own_unit(raw[:, one.column]) for one in self.description.estimates]
         except InputError as error:
             raise PredictorError(f"{self._where}: {error}; state its unit as it is") from error
-        return np.stack(columns, axis=1)
+        spreads = [
+            np.full(len(raw), np.nan)
+            if one.spread_column is None
+            else one.in_own_unit(raw[:, one.spread_column])
+            for one in self.description.estimates
+        ]
+        if np.less(spreads, 0.0).any():
+            raise PredictorError(f"{self._where}: the graph gave a standard deviation below 0")
+        return Readings(np.stack(columns, axis=1), np.stack(spreads, axis=1))
+
+    def _by_slices(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the mean over slices, weighed by their femur, from a few slices at a time.
+
+        Of spreads it is the mean of their squares: a network's variance is linear in what it reads.
+        """
+        weight = images[:, 1].mean(axis=(2, 3), dtype=np.float64)
+        starts = range(0, images.shape[2], SLICES_AT_ONCE)
+        parts = [slice(first, first + SLICES_AT_ONCE) for first in starts]
+        estimates = self.description.estimates
+        spread = [one.spread_column for one in estimates if one.spread_column is not None]
+        total: NDArray[np.float64] = np.zeros(1)
+        for part in parts:
+            raw = self._raw(images[:, :, part])
+            raw[:, spread] **= 2
+            total = total + weight[:, part].sum(axis=1)[:, None] * raw
+        mean = np.asarray(total / np.maximum(weight.sum(axis=1), LEAST_WEIGHT)[:, None])
+        mean[:, spread] **= 0.5
+        return mean
+
+    def _raw(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what the graph answers of images, in its own units, ``(N, columns)``."""
+        fed = channels_of(images, self.description)
+        pieces = np.split(fed, len(fed)) if self._one_by_one else [fed]
+        return np.concatenate([self._run(piece) for piece in pieces], dtype=np.float64)
 
     def _run(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
         names = self.description
@@ -118,7 +177,7 @@ class OnnxPredictor:
         except Exception as error:  # onnxruntime raises several private types
             raise PredictorError(f"{self._where}: the graph failed: {_brief(error)}") from error
         values = np.asarray(found, dtype=np.float32)
-        last = max(one.column for one in names.estimates)
+        last = max(one.last_column for one in names.estimates)
         if values.ndim != 2 or len(values) != len(fed) or values.shape[1] <= last:
             raise PredictorError(
                 f"{self._where}: the graph answered {len(fed)} images with an array of shape "
@@ -148,22 +207,23 @@ class Estimates:
 
     Attributes:
         values: ``(N,)``: years, kg, or the probability of being male.
-        within_90: half width of a 90 % interval; None where no error was measured.
+        spreads: standard deviations ``(N,)``; None where no error was measured.
     """
 
     values: NDArray[np.float64]
-    within_90: float | None
+    spreads: NDArray[np.float64] | None
 
 
 def combine(
-    predictors: Sequence[OnnxPredictor], readings: Sequence[NDArray[np.float64]]
+    predictors: Sequence[OnnxPredictor], readings: Sequence[Readings]
 ) -> Mapping[str, Estimates]:
     """Return one estimate per attribute: the mean of what predictors read, weighed by their skill.
 
     Weights are the inverse squared errors on unseen subjects; a binary attribute's probabilities
     are weighed by accuracy over chance. Predictors whose skill was not measured count, equally,
-    only where no other reads the attribute. The interval takes errors as normal, and as if all
-    predictors erred alike, which is the most that their mean can err.
+    only where no other reads the attribute. A predictor without spreads of its own lends its error
+    on unseen subjects. The spread is that of predictors that all err alike, which is the most that
+    their mean can err.
     """
     return {
         name: _combined(name, predictors, readings)
@@ -173,23 +233,28 @@ def combine(
 
 
 def _combined(
-    name: str, predictors: Sequence[OnnxPredictor], readings: Sequence[NDArray[np.float64]]
+    name: str, predictors: Sequence[OnnxPredictor], readings: Sequence[Readings]
 ) -> Estimates:
     found = [
-        (read[:, one.attributes.index(name)], one.description.skills.get(name))
+        (read, one.attributes.index(name), one.description.skills.get(name))
         for one, read in zip(predictors, readings, strict=True)
         if name in one.attributes
     ]
-    measured = [one for one in found if one[1] is not None] or found
-    weights = np.array([_weight(skill) for _, skill in measured])
+    measured = [one for one in found if one[2] is not None] or found
+    weights = np.array([_weight(skill) for _, _, skill in measured])
     weights /= weights.sum()
-    values = np.stack([read for read, _ in measured])
+    values = np.stack([read.values[:, column] for read, column, _ in measured])
     if ATTRIBUTES[name].kind == "binary":
         values = 1.0 / (1.0 + np.exp(-np.clip(values, -30.0, 30.0)))
-    errors = [skill.figures.get("rmse") for _, skill in measured if skill is not None]
-    known = [one for one in errors if one is not None]
-    within = NORMAL_90 * float(weights @ np.array(known)) if len(known) == len(measured) else None
-    return Estimates(weights @ values, within)
+    spreads = weights @ np.stack([_spreads(*one) for one in measured])
+    return Estimates(weights @ values, None if np.isnan(spreads).any() else spreads)
+
+
+def _spreads(read: Readings, column: int, skill: Skill | None) -> NDArray[np.float64]:
+    """Return the standard deviations ``(N,)`` of one attribute, NaN where nothing was measured."""
+    own = read.spreads[:, column]
+    error = np.nan if skill is None else skill.figures.get("rmse", np.nan)
+    return np.where(np.isnan(own), error, own)
 
 
 def _weight(skill: Skill | None) -> float:

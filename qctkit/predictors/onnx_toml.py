@@ -25,7 +25,7 @@ from qctkit.predictors.onnx_description import (
     Sees,
 )
 from qctkit.subject import ATTRIBUTES
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from qctkit.window import DEFAULT_WINDOW, Window
 
 FAMILY = "onnx"
@@ -117,6 +117,13 @@ class _Table:
     def number(self, key: str, limits: tuple[float, float]) -> float:
         return self._number(key, self._value(key, "a number"), limits, int | float)
 
+    def number_or_numbers(
+        self, key: str, count: int, limits: tuple[float, float]
+    ) -> float | list[float]:
+        if isinstance(self._value(key, f"a number, or {count} of them"), list):
+            return self.numbers(key, count, limits)
+        return self.number(key, limits)
+
     def numbers(self, key: str, count: int, limits: tuple[float, float]) -> list[float]:
         return [self._number(key, one, limits, int | float) for one in self._values(key, count)]
 
@@ -190,7 +197,7 @@ def _estimates(table: _Table) -> tuple[Estimate, ...]:
 
 def _view(table: _Table) -> View:
     d, h, w = table.wholes("shape", 3, SIZES)
-    spacing_mm = table.number("spacing_mm", SPACINGS_MM)
+    spacing_mm = spacing_of(table.number_or_numbers("spacing_mm", 3, SPACINGS_MM))
     if Channel.WINDOWED not in table.choices("channels", Channel) and not table.has("window_hu"):
         return View((d, h, w), spacing_mm, DEFAULT_WINDOW)
     low, high = table.numbers("window_hu", 2, WINDOWS_HU)

@@ -66,7 +66,12 @@ class PhysicalPredictor(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` in the attributes' own units, a logit for sex."""
-        return self.read(self.features(image))
+        return self.read(self.measure(image))
+
+    def measure(self, image: Tensor) -> Tensor:
+        """Return the features ``(N, F)`` of images."""
+        found: Tensor = self.features(image)
+        return found
 
     def read(self, features: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` from features ``(N, F)``."""
@@ -105,7 +110,7 @@ class PhysicalFamily:
         model = self.build(attributes, data.view)
         values = {name: column.double().numpy() for name, column in data.values.items()}
         with torch.no_grad():
-            features = torch.cat([model.features(one[None]) for one in data.images])
+            features = torch.cat([model.features(one) for one in data.singly()])
         fit_on_features(model, features.double().numpy(), values)
         return model.eval()
 

@@ -17,7 +17,7 @@ from qctkit.errors import PredictorError
 from qctkit.networks import one_thread
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.metrics import figures_of
-from qctkit.predictors.network import LEAST_FEMUR, NetworkFamily
+from qctkit.predictors.network import NetworkFamily, shown_slices
 from qctkit.predictors.training import SeenCohort, TrainingSettings, read_singly, teachable
 
 
@@ -66,14 +66,16 @@ def _figures(
     data = seen.on(family.view)
     taught, _ = teachable(seen)
     attributes = [name for name in family.attributes if name in taught]
-    shown = data.images[:, 1].mean(dim=(2, 3)) > LEAST_FEMUR
+    shown = shown_slices(data)
     readings = np.full((*shown.shape, len(attributes)), np.nan)
     for held_out in _held_out(seen, shown, settings, split):
         with one_thread(), torch.no_grad():
             with torch.enable_grad():
                 module = family.fit_slices(data, attributes, settings.seed, shown & ~held_out)
-            read = read_singly(module.read_slices, data.images).numpy()
-        readings[held_out.numpy()] = read[held_out.numpy()]
+            subjects = np.flatnonzero(held_out.any(dim=1)).tolist()
+            read = read_singly(module.read_slices, data.take(subjects)).numpy()
+        rows = held_out.numpy()
+        readings[rows] = read[rows[subjects]]
         tick(family.name)
     rows = shown.numpy()
     subject, _ = np.nonzero(rows)

@@ -24,6 +24,7 @@ from qctkit.predictors.onnx_module import OnnxModule
 from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
+from qctkit.predictors.spread import PREFIX, Spread, WithSpread
 from qctkit.view import View
 
 DESCRIPTION = "predictors.json"
@@ -42,6 +43,9 @@ class TrainedPredictor:
         held_out: out-of-fold readings by subject: ``{sample_id: {attribute: reading}}``.
         curves: of a network just trained: training and held-out loss by epoch, ``(E, 2)``, of each
             network of each fold; not kept beside the weights.
+        spread: standard deviations of its readings; None where they were not measured.
+        held_out_spreads: of a predictor just trained: those of the held-out readings by attribute,
+            in the cohort's order; not kept beside the weights.
     """
 
     name: str
@@ -54,6 +58,8 @@ class TrainedPredictor:
     held_out: Mapping[str, Mapping[str, float]]
     configuration: Record = field(default_factory=dict)
     curves: Sequence[Sequence[Sequence[float]]] = ()
+    spread: Spread | None = None
+    held_out_spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)
@@ -62,6 +68,19 @@ class TrainedPredictor:
         """Return estimates ``(N, A)`` of images ``(N, 2, D, H, W)`` (HU, femur share)."""
         estimates: Tensor = self.module(images)
         return estimates
+
+    @property
+    def answering(self) -> nn.Module:
+        """The module that gives estimates and, where they were measured, spreads beside them."""
+        return self.module if self.spread is None else WithSpread(self.module, self.spread)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the tensors of the module and of its spread."""
+        tensors = dict(self.module.state_dict())
+        if self.spread is not None:
+            found = self.spread.state_dict().items()
+            tensors |= {PREFIX + name: values for name, values in found}
+        return tensors
 
     def record(self) -> Record:
         """Return everything but the weights as JSON values."""
@@ -129,7 +148,7 @@ class PredictorSet:
             if predictor.family == FAMILY and isinstance(predictor.module, OnnxModule):
                 predictor.module.save(folder / f"{predictor.name}.onnx")
                 continue
-            weights = {name: t.contiguous() for name, t in predictor.module.state_dict().items()}
+            weights = {name: t.contiguous() for name, t in predictor.weights().items()}
             save_file(weights, folder / f"{predictor.name}.safetensors")
         description = {
             "format": FORMAT,
@@ -166,7 +185,7 @@ def _predictor(
     view = view_of(entry["view"])
     family = configured(family_named(entry["family"]), entry.get("configuration", {}))
     module = family.build(entry["attributes"], view)
-    _load_weights(module, folder / f"{entry['name']}.safetensors")
+    spread = _load_weights(module, entry["attributes"], folder / f"{entry['name']}.safetensors")
     return TrainedPredictor(
         name=entry["name"],
         family=entry["family"],
@@ -177,6 +196,7 @@ def _predictor(
         skills={name: Skill.from_record(one) for name, one in entry["skills"].items()},
         held_out=entry["held_out"],
         configuration=entry.get("configuration", {}),
+        spread=spread,
     )
 
 
@@ -212,9 +232,18 @@ def read_description(folder: Path) -> Record:
     return description
 
 
-def _load_weights(module: nn.Module, path: Path) -> None:
+def _load_weights(module: nn.Module, attributes: Sequence[str], path: Path) -> Spread | None:
+    """Load a module in place and return its spread, None where the file holds none."""
     try:
-        module.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
+        module.load_state_dict(tensors)
+        if not own:
+            return None
+        found = {name.removeprefix(PREFIX): values for name, values in own.items()}
+        spread = Spread(attributes, len(found.get("leverage.centre", ())))
+        spread.load_state_dict(found)
+        return spread.eval()
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise PredictorError(f"{path} cannot be loaded ({error}); train again") from error
 

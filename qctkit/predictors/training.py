@@ -1,27 +1,39 @@
 """Training every predictor family on a cohort, with subjects held out to learn what it is worth."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from qctkit.cohort import Record, Sample
-from qctkit.contracts import PredictorFamily, TrainingData
+from qctkit.contracts import Checkpoint, PredictorFamily, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
-from qctkit.geometry import Shape
+from qctkit.geometry import Shape, Triple
 from qctkit.networks import one_thread
 from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
-from qctkit.predictors.network import Ensemble, NetworkFamily
+from qctkit.predictors.network import Ensemble
 from qctkit.predictors.skill import Skill, skill_of
+from qctkit.predictors.spread import (
+    FeatureReader,
+    Spread,
+    continuous,
+    held_out_spreads,
+    honest_factor,
+    leverages,
+    measured,
+    variance_shape,
+)
 from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.predictors.view_file import ViewFile
+from qctkit.processes import in_processes
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View, ViewImage, see
 from qctkit.window import Window
@@ -77,24 +89,24 @@ class SeenCohort:
         raise PredictorError(f"the cohort was not seen on a grid of {view.shape} points")
 
 
-def see_cohort(samples: Iterable[Sample], *views: View) -> SeenCohort:
-    """Return the views and attributes of samples, holding one volume in memory at a time."""
+def see_cohort(samples: Iterable[Sample], folder: Path, *views: View) -> SeenCohort:
+    """Return the views and attributes of samples, holding one volume in memory at a time.
+
+    The views lie in files in the folder, which must last as long as what is returned.
+    """
     ids, subjects = [], []
-    images: list[list[Tensor]] = [[] for _ in views]
+    files = [ViewFile(folder / f"view-{one}.f16", view.shape) for one, view in enumerate(views)]
     for sample in samples:
         ids.append(sample.sample_id)
         subjects.append(sample.subject)
         frame = locate(sample.femur, sample.volume.geometry)
-        for view, seen in zip(views, images, strict=True):
-            seen.append(as_tensor(see(sample.volume, sample.femur, frame, view)))
+        for view, file in zip(views, files, strict=True):
+            file.append(see(sample.volume, sample.femur, frame, view))
     values = {
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
         for name in ATTRIBUTES
     }
-    data = tuple(
-        TrainingData(torch.stack(seen), values, view)
-        for view, seen in zip(views, images, strict=True)
-    )
+    data = tuple(TrainingData(file, values, view) for view, file in zip(views, files, strict=True))
     return SeenCohort(tuple(ids), tuple(subjects), data)
 
 
@@ -103,7 +115,7 @@ def views_of(families: Sequence[PredictorFamily], window: Window) -> tuple[View,
     return tuple(dict.fromkeys(replace(family.view, window=window) for family in families))
 
 
-def _grid(view: View) -> tuple[Shape, float]:
+def _grid(view: View) -> tuple[Shape, Triple]:
     return view.shape, view.spacing_mm
 
 
@@ -112,9 +124,9 @@ def as_tensor(image: ViewImage) -> Tensor:
     return torch.from_numpy(np.stack([image.hu, image.femur]).astype(np.float32))
 
 
-def read_singly(read: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def read_singly(read: Callable[[Tensor], Tensor], data: TrainingData) -> Tensor:
     """Return readings of images read one by one: slices of 512 x 512 fill memory otherwise."""
-    return torch.cat([read(one) for one in images.split(1)])
+    return torch.cat([read(one) for one in data.singly()])
 
 
 def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -166,13 +178,13 @@ def train_predictors(
         raise PredictorError(f"the cohort teaches no attribute ({reasons})")
     everyone = list(range(len(seen.subjects)))
     folds = subject_folds(seen.subjects, settings.folds)
-    jobs = []
+    jobs: list[_Job] = []
     for family in families:
         attributes = tuple(name for name in family.attributes if name in taught)
         for held_out in [*folds, []] if attributes else []:
             kept = [row for row in everyone if row not in set(held_out)]
-            data = seen.on(family.view)
-            jobs.append(_Job(family, attributes, kept, held_out, data, settings.seed))
+            number, data = len(jobs), seen.on(family.view)
+            jobs.append(_Job(number, family, attributes, kept, held_out, data, settings.seed))
     done = _run(jobs, settings.workers, tick, store)
     trained = []
     for first in range(0, len(jobs), len(folds) + 1):
@@ -185,39 +197,35 @@ def train_predictors(
 class _Job:
     """One fit: a family on some subjects, read on those held out. Picklable, for workers."""
 
+    number: int
     family: PredictorFamily
     attributes: tuple[str, ...]
     kept: Sequence[int]
     held_out: Sequence[int]
     data: TrainingData
     seed: int
+    checkpoint: Checkpoint | None = None
 
 
 def _run(
     jobs: Sequence[_Job], workers: int, tick: Callable[[str], None], store: FitStore | None
 ) -> list[Fit]:
-    """Run the jobs, in processes of one thread each, and return their results in order."""
+    """Run the jobs, in processes of one thread each, and return their results in jobs' order."""
     done: dict[int, Fit] = {}
     if store is not None:
         found = ((number, store.load(number)) for number in range(len(jobs)))
         done = {number: fit for number, fit in found if fit is not None}
     for number in done:
         tick(f"{jobs[number].family.name}, kept from before")
-    missing = [number for number in range(len(jobs)) if number not in done]
-    for number, fit in zip(missing, _fits([jobs[one] for one in missing], workers), strict=True):
-        done[number] = fit
+    missing = [job for job in jobs if job.number not in done]
+    if store is not None:
+        missing = [replace(job, checkpoint=store.checkpoint(job.number)) for job in missing]
+    for job, fit in in_processes(_fit, missing, workers):
+        done[job.number] = fit
         if store is not None:
-            store.keep(number, fit)
-        tick(_told(jobs[number], fit))
-    return [done[number] for number in range(len(jobs))]
-
-
-def _fits(jobs: Sequence[_Job], workers: int) -> Iterator[Fit]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_fit, jobs)
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
-        yield from pool.map(_fit, jobs)
+            store.keep(job.number, fit)
+        tick(_told(job, fit))
+    return [done[job.number] for job in jobs]
 
 
 def _told(job: _Job, fit: Fit) -> str:
@@ -239,33 +247,38 @@ def _told(job: _Job, fit: Fit) -> str:
 def _fit(job: _Job) -> Fit:
     with one_thread():
         module = _module(job)
-        readings = np.empty((0, len(job.attributes)))
+        readings, far = np.empty((0, len(job.attributes))), np.empty(0)
         if job.held_out:
             with torch.no_grad():
-                read = read_singly(module, job.data.images[list(job.held_out)])
+                read = read_singly(module, job.data.take(job.held_out))
             readings = read.double().numpy()
+            far = leverages(module, job.data, job.kept, job.held_out)
         curves = [np.array(one) for one in module.curves] if isinstance(module, Ensemble) else []
-        return Fit(dict(module.state_dict()), readings, curves)
+        return Fit(dict(module.state_dict()), readings, far, curves)
 
 
 def _module(job: _Job) -> nn.Module:
-    data = job.data.take(job.kept)
-    if isinstance(job.family, NetworkFamily) and job.held_out:
-        held_out = job.data.take(job.held_out)
-        return job.family.fit(data, job.attributes, job.seed, held_out)
-    return job.family.fit(data, job.attributes, job.seed)
+    held_out = job.data.take(job.held_out) if job.held_out else None
+    offered = {"checkpoint": job.checkpoint, "held_out": held_out}
+    fit: Callable[..., nn.Module] = job.family.fit
+    named = inspect.signature(fit).parameters
+    taken = {name: value for name, value in offered.items() if name in named}
+    return fit(job.data.take(job.kept), job.attributes, job.seed, **taken)
 
 
 def _trained(
     job: _Job, fold_fits: Sequence[Fit], final: Fit, fold_jobs: Sequence[_Job], seen: SeenCohort
 ) -> TrainedPredictor:
     readings = np.full((len(seen.subjects), len(job.attributes)), np.nan)
+    far = np.zeros(len(seen.subjects))
     for fold_job, fit in zip(fold_jobs, fold_fits, strict=True):
         readings[list(fold_job.held_out)] = fit.readings
+        far[list(fold_job.held_out)] = fit.leverages
     module = job.family.build(job.attributes, job.data.view)
     module.load_state_dict(final.weights)
     if isinstance(module, Ensemble):
         _calibrate(module, job.attributes, readings, seen)
+    spread, spreads = _spread(module, job, readings, far, seen)
     return TrainedPredictor(
         name=job.family.name,
         family=job.family.name,
@@ -283,6 +296,8 @@ def _trained(
             for sample_id, row in zip(seen.sample_ids, readings, strict=True)
         },
         curves=[curve.tolist() for fit in fold_fits for curve in fit.curves],
+        spread=spread,
+        held_out_spreads=spreads,
     )
 
 
@@ -296,6 +311,27 @@ def _calibrate(
             temperature = honest_temperature(readings[:, column], true)
             module.temperature[column] = temperature
             readings[:, column] /= temperature
+
+
+def _spread(
+    module: nn.Module, job: _Job, readings: np.ndarray, far: np.ndarray, seen: SeenCohort
+) -> tuple[Spread | None, dict[str, list[float]]]:
+    """Return the spread of a predictor, and that of each held-out subject by the others' errors."""
+    if not continuous(job.attributes):
+        return None, {}
+    features = measured(module, job.data) if isinstance(module, FeatureReader) else None
+    spread = Spread(job.attributes, 0 if features is None else features.shape[1])
+    if spread.leverage is not None and features is not None:
+        spread.leverage.learn(features)
+    groups = [subject.subject_id for subject in seen.subjects]
+    spreads = {}
+    for number, name in enumerate(continuous(job.attributes)):
+        true = job.data.values[name].double().numpy()
+        read = readings[:, job.attributes.index(name)]
+        shape = variance_shape(name, read, far)
+        spread.factors[number] = honest_factor(true, read, shape)
+        spreads[name] = held_out_spreads(true, read, shape, groups).tolist()
+    return spread.eval(), spreads
 
 
 def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:

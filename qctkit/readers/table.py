@@ -68,7 +68,7 @@ def read_subject_table(path: Path, *, keyed: bool = False) -> tuple[TableRow, ..
     Raises:
         TableError: the table is missing, not CSV in UTF-8, or has a wrong column, row or value.
     """
-    lines = _lines(path)
+    lines = table_lines(path)
     first_line, header = next(lines, (1, []))
     columns = _columns(path, first_line, header)
     rows = tuple(_row(path, line, columns, cells, keyed=keyed) for line, cells in lines)
@@ -78,8 +78,12 @@ def read_subject_table(path: Path, *, keyed: bool = False) -> tuple[TableRow, ..
     return rows
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Give the lines that hold anything, with their numbers."""
+def table_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Give the lines of a CSV table that hold anything, with their numbers; cells are stripped.
+
+    Raises:
+        TableError: the table is missing, or not CSV in UTF-8.
+    """
     if not path.is_file():
         raise TableError(f"{path}: there is no such table; check the path")
     try:

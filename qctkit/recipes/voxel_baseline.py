@@ -12,7 +12,7 @@ def voxel_baseline() -> Recipe:
             "what a real change would, so every label stays the source's"
         ),
         predictors=("sex-network", "age-weight-network"),
-        edit="voxel",
+        edits=("voxel",),
         preservation={"size": 0.01, "total-variation": 1.0},
         validators=("structure", "density"),
         may_carry=(),

@@ -10,7 +10,7 @@ from qctkit.cohort import Sample
 from qctkit.errors import InputError
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import Shape
-from qctkit.view import View, see
+from qctkit.view import View, see, spacing_of
 from qctkit.volume import Mask
 
 PART_INSIDE = 0.5
@@ -59,7 +59,7 @@ class TrainingGrid:
         Raises:
             InputError: no part of the femur lies in the grid.
         """
-        view = View(self.shape, self.spacing_mm)
+        view = View(self.shape, spacing_of(self.spacing_mm))
         seen = see(sample.volume, sample.femur, self._frame(sample), view)
         mask = seen.femur >= PART_INSIDE
         if not mask.any():

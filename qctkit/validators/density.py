@@ -22,9 +22,8 @@ class Density:
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:
         """Return the verdict on density, with the bone band's share and peak beside it."""
-        femur = candidate.source.femur
-        before = measure_density(candidate.source.volume, femur)
-        after = measure_density(candidate.volume, femur)
+        before = measure_density(candidate.source.volume, candidate.source.femur)
+        after = measure_density(candidate.volume, candidate.femur)
         source, label = candidate.source.subject, candidate.label
         trabecular = _excess(reference.trabecular_hu, after.trabecular_hu, label)
         cortical = _excess(reference.cortical_hu, after.cortical_hu, label)

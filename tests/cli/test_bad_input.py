@@ -147,10 +147,11 @@ def test_validating_against_another_cohort(
     ("table", "words"),
     [
         ("source_subject_id,age\nsim-0000,80\n", ("age", "age_years")),
+        ("source_subject_id,age_years\nsim-0000,80\n", ("line 2", "no attribute", "R2")),
         ("source_subject_id,age_years\nsim-9999,80\n", ("line 2", "sim-9999")),
         ("source_subject_id,age_years\nsim-0000,old\n", ("line 2", "age_years", "old")),
         ("source_subject_id,sex\nsim-0000,X\n", ("line 2", "sex", "X")),
-        ("source_subject_id,weight_kg\nsim-0000,-5\n", ("line 2", "weight_kg", "-5")),
+        ("source_subject_id,weight_kg\nsim-0000,0.5\n", ("line 2", "weight_kg", "0.5")),
         ("source_subject_id,weight_kg\n", ("no rows",)),
         ("source_subject_id,weight_kg\nsim-0000,\udcff\n", ("UTF-8",)),
     ],
@@ -166,6 +167,54 @@ def test_a_wrong_table_of_targets(
     path.write_bytes(table.encode("utf-8", "surrogateescape"))
     message = refused(*augment, "--targets", path, "-o", tmp_path / "made.h5")
     assert all(word in message for word in ("targets.csv", *words))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--target", "age=75"), ("--target age=75", "age_years")),
+        (("--target", "age_years=121"), ("--target age_years=121", "at most 120 years")),
+        (("--target", "sex=M"), ("sex=M", "density-field cannot change it", "leave sex out")),
+        (("--target", "sex=M", "--target-where", "age_years=60:"), ("exclude one another",)),
+        (("--target-where", "age_years=60:80"), ("no attribute is carried",)),
+        (("--target-where", "age_years=80:60"), ("--target-where age_years=80:60", "empty")),
+    ],
+)
+def test_a_wrong_target(
+    refused: Callable[..., str],
+    augment: tuple[str, ...],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    words: tuple[str, ...],
+) -> None:
+    message = refused(*augment, *options, "-o", tmp_path / "made.h5")
+    assert all(word in message for word in words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "--all"),
+        (("sim-0000-a00000", "--all"), "--all"),
+        (("nobody",), "nobody"),
+        (("--all", "--spacing-mm", "1", "1", "1"), "-o"),
+        (("--all", "--spacing-mm", "1", "0", "1", "-o", "{folder}/x.h5"), "above 0 mm"),
+    ],
+)
+def test_a_replay_of_what_cannot_be(
+    refused: Callable[..., str],
+    made: Path,
+    real: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    given = [one.format(folder=tmp_path) for one in options]
+    assert words in refused("replay", made, *given, "--source", real)
+
+
+def test_a_replay_from_another_cohort(refused: Callable[..., str], made: Path) -> None:
+    assert "--source" in refused("replay", made, "--all", "--source", made)
 
 
 @pytest.mark.parametrize("command", [("simulate",), ("train", "c.h5"), ("augment", "--plugin=x")])

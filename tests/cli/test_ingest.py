@@ -13,8 +13,8 @@ from qctkit.errors import QctkitError
 from qctkit.exporters.nifti_file import write_mask, write_volume
 from qctkit.geometry import Geometry
 from qctkit.pipeline.ingest_scan import samples_of
-from qctkit.pipeline.parallel import in_processes
 from qctkit.placement import Placement
+from qctkit.processes import in_processes
 from qctkit.readers.nifti import NiftiReader
 from qctkit.segmentation import femur_side
 from qctkit.store.reader import CohortFile

@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from qctkit.cohort import Sample
+from qctkit.cohort import Record, Sample
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 from qctkit.subject import ATTRIBUTES
@@ -187,6 +187,57 @@ def test_validate_passes_what_augment_accepted(
     assert all(math.isfinite(value) for value in found["figures"].values())
 
 
+def test_replay_gives_every_sample_again(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    ended = qctkit("replay", made, "--all", "--source", real)
+    assert ended.code == 0
+    assert ended.out.count("the same, byte for byte") == len(CohortFile(made))
+    first = CohortFile(made).sample_ids[0]
+    again = tmp_path / "again.h5"
+    assert qctkit("replay", made, first, "--source", real, "-o", again).code == 0
+    assert CohortFile(again).row(first) == CohortFile(made).row(first)
+
+
+def test_a_sample_that_does_not_come_out_again_ends_with_code_1(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    cohort = CohortFile(made)
+    first = cohort.load(cohort.sample_ids[0])
+    with CohortWriter(tmp_path / "other.h5", cohort.run, window=cohort.window) as writer:
+        volume = first.volume.with_voxels(first.volume.voxels + 1)
+        writer.add(0, replace(first, volume=volume))
+    ended = qctkit("replay", tmp_path / "other.h5", "--all", "--source", real)
+    assert ended.code == 1
+    assert "comes out otherwise" in ended.out
+
+
+def test_a_replay_on_another_grid_is_whole_but_not_for_training(
+    qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
+) -> None:
+    first, fine = CohortFile(made).sample_ids[0], tmp_path / "fine.h5"
+    arguments = ("replay", made, first, "--source", real, "--spacing-mm", 2, 2, 2, "-o", fine)
+    assert qctkit(*arguments).code == 0
+    assert CohortFile(fine).summary(first)["spacing_mm"] == pytest.approx([2.0, 2.0, 2.0])
+    ended = qctkit("verify", fine, "--against", real)
+    assert ended.code == 0
+    assert "1 replayed on another grid" in ended.out
+    assert "cannot be compared" in qctkit("validate", fine, "--against", real).err
+    assert qctkit("train", fine, "-o", tmp_path / "predictors").code == 2
+
+
+def test_info_tells_how_one_sample_and_one_refusal_came_out(
+    qctkit: Callable[..., Any], made: Path
+) -> None:
+    cohort = CohortFile(made)
+    names = [cohort.sample_ids[0], *(one["candidate_id"] for one in cohort.refused[:1])]
+    for name in names:
+        told = qctkit("info", made, "--sample", name)
+        assert told.code == 0
+        assert "stopped:" in told.out
+        assert json.loads(qctkit("info", made, "--sample", name, "--json").out)["losses"]
+
+
 def test_validate_fails_a_voxel_changed_outside_the_region(
     qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
 ) -> None:
@@ -225,19 +276,47 @@ def test_convert_writes_what_a_viewer_needs(
 
 
 def test_a_table_of_targets_chooses_the_sources(
-    qctkit: Callable[..., Any], augment: tuple[str, ...], tmp_path: Path
+    qctkit: Callable[..., Any], baseline: tuple[str, ...], real: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "targets.csv"
-    table.write_text("source_subject_id,sex,age_years,weight_kg\nsim-0005,,80,\nsim-0002,,,55\n")
-    ended = qctkit(*augment, "--targets", table, "-o", tmp_path / "made.h5")
-    found = CohortFile(tmp_path / "made.h5")
-    records = [one.synthesis.record for one in found if one.synthesis] + list(found.refused)
-    assert ended.code == (0 if len(found) == 2 else 1)
-    assert {one["source_subject_id"] for one in records} == {"sim-0005", "sim-0002"}
+    sexes = {name: _other_sex(real, name) for name in ("sim-0005", "sim-0002")}
+    rows = (f"{name},{sex},,\n" for name, sex in sexes.items())
+    table.write_text("source_subject_id,sex,age_years,weight_kg\n" + "".join(rows))
+    ended = qctkit(*baseline, "--targets", table, "-o", tmp_path / "made.h5")
+    records = _records(tmp_path / "made.h5")
+    assert ended.code == (0 if len(CohortFile(tmp_path / "made.h5")) == 2 else 1)
     for record in records:
-        left_alone = {name for name in ATTRIBUTES if name not in record["carried"]}
-        assert all(record["targets"][name] is None for name in left_alone)
-        assert all(record["labels"][name] == record["source_labels"][name] for name in left_alone)
+        sex = sexes.pop(record["source_subject_id"])
+        assert record["targets"] == {"sex": sex, "age_years": None, "weight_kg": None}
+        assert record["labels"] == record["source_labels"]  # the baseline carries nothing
+    assert not sexes
+
+
+def test_a_target_for_all_is_asked_once_of_each_subject_that_lacks_it(
+    qctkit: Callable[..., Any], baseline: tuple[str, ...], real: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "made.h5"
+    ended = qctkit(*baseline, "--target", "sex=M", "-n", 20, "-o", output)
+    women = [one for one in CohortFile(real).sample_ids if _other_sex(real, one) == "M"]
+    assert ended.code in (0, 1)
+    assert f"at most {len(women)} samples" in ended.err
+    assert sorted(one["source_sample_id"] for one in _records(output)) == women
+
+
+def _other_sex(real: Path, sample_id: str) -> str:
+    return "M" if CohortFile(real).subject(sample_id).sex == "F" else "F"
+
+
+def _records(path: Path) -> list[Record]:
+    made = CohortFile(path)
+    return [one.synthesis.record for one in made if one.synthesis] + list(made.refused)
+
+
+@pytest.fixture
+def baseline(real: Path, predictors: Path) -> tuple[str, ...]:
+    """Return the arguments of a run of the recipe that takes every target."""
+    recipe = ("augment", f"{real}", "--plugin", "voxel-baseline")
+    return (*recipe, "--predictors", f"{predictors}")
 
 
 def test_the_voxel_baseline_runs_and_keeps_the_sources_labels(

@@ -62,6 +62,16 @@ def test_one_exported_file_is_enough_to_predict(
     assert all("±" in row for row in rows)
 
 
+def test_every_subject_is_read_with_a_spread_of_its_own(
+    qctkit: Callable[..., Any], real: Path, onnx: Path
+) -> None:
+    rows = json.loads(qctkit("predict", real, "--predictors", onnx, "--json").out)
+    for name in ("age_years_spread", "weight_kg_spread"):
+        spreads = [row[name] for row in rows]
+        assert min(spreads) > 0.0
+        assert len(set(spreads)) == len(spreads)
+
+
 def test_predicting_needs_no_torch(real: Path, theirs: Path) -> None:
     script = (
         "import sys; from qctkit.cli.main import run; "

@@ -10,7 +10,7 @@ from qctkit.contracts import Scene
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.loop import Aim, Outcome, Stop, optimise
 from qctkit.engine.losses.preservation import Size, Smoothness
-from qctkit.engine.render import view_scene
+from qctkit.engine.scenes import view_scene
 from qctkit.frame import locate
 from qctkit.predictors.training import as_tensor
 from qctkit.view import View, see
@@ -54,8 +54,8 @@ def test_an_aim_that_can_be_reached_is_reached_and_says_so(scene: Scene, small_v
     outcomes = _run(scene, small_view, [aim])
     assert [one.stop for one in outcomes] == [Stop.REACHED] * 3
     chosen = {n: torch.stack([o.parameters[n] for o in outcomes]) for n in EDIT.units}
-    added = EDIT.change_hu(scene, chosen)
-    read = _mean_hu(torch.stack([scene.hu + added, scene.femur], dim=1))
+    after = EDIT.apply(scene, chosen)
+    read = _mean_hu(torch.stack([after.hu, after.femur], dim=1))
     assert ((read - aim.wanted).abs() <= 0.15 * 50.0 + 1e-3).all()
 
 
@@ -85,9 +85,9 @@ class _LeavesItsLimits(DensityField):
     last_allowed: int = 19
     asked: list[int] = field(default_factory=list)
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         self.asked.append(1)
-        return super().within_limits(parameters) & (len(self.asked) <= self.last_allowed)
+        return super().within_limits(scene, parameters) & (len(self.asked) <= self.last_allowed)
 
 
 def test_beyond_its_limits_a_candidate_is_refused_though_it_reads_as_wanted(

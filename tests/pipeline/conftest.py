@@ -24,9 +24,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> CohortFile:
 
 
 @pytest.fixture(scope="session")
-def trained(real: CohortFile) -> Callable[..., PredictorSet]:
+def trained(
+    real: CohortFile, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., PredictorSet]:
     """Return density models in both roles, whose skill on unseen subjects is planted."""
-    seen = see_cohort(real, View())
+    seen = see_cohort(real, tmp_path_factory.mktemp("views"), View())
     family = DensityFamily()
     module = family.fit(seen.data, ATTRIBUTES, seed=0)
 

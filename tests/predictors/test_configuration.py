@@ -32,7 +32,7 @@ def test_a_file_chooses_families_and_changes_networks(tmp_path: Path) -> None:
     sees = "hip"
     attributes = ["sex", "age_years"]
     view_shape = [36, 512, 512]
-    view_spacing_mm = 0.5
+    view_spacing_mm = [3, 0.4, 0.4]
     epochs = 7
     robust_hu = 5
     """
@@ -43,7 +43,7 @@ def test_a_file_chooses_families_and_changes_networks(tmp_path: Path) -> None:
     assert isinstance(network, NetworkFamily)
     assert (network.members, network.encoder, network.bone_only) == (2, "slices", False)
     assert network.attributes == ("sex", "age_years")
-    assert (network.view.shape, network.view.spacing_mm) == ((36, 512, 512), 0.5)
+    assert (network.view.shape, network.view.spacing_mm) == ((36, 512, 512), (3.0, 0.4, 0.4))
     assert (network.schedule.epochs, network.schedule.robust_hu) == (7, 5.0)
 
 
@@ -51,6 +51,12 @@ def test_without_a_file_what_is_on_request_is_not_trained() -> None:
     names = {one.name for one in TrainingConfiguration().chosen(REGISTERED)}
     assert "bone-density" in names
     assert "slice-network" not in names
+
+
+def test_one_spacing_holds_along_all_axes(tmp_path: Path) -> None:
+    text = 'families = ["sex-network"]\n[network.sex-network]\nview_spacing_mm = 2'
+    (network,) = read_configuration(_file(tmp_path, text)).chosen(REGISTERED)
+    assert network.view.spacing_mm == (2.0, 2.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,8 @@ def test_without_a_file_what_is_on_request_is_not_trained() -> None:
         ("[network.sex-network]\nencoder = 'resnet'", "network.sex-network.encoder is 'resnet'"),
         ("[network.sex-network]\nview_shape = [36, 28]", r"view_shape is \[36, 28\]"),
         ("[network.sex-network]\nview_shape = [36, 600, 600]", "view_shape"),
+        ("[network.sex-network]\nview_spacing_mm = [3, 1]", r"view_spacing_mm is \[3, 1\]"),
+        ("[network.sex-network]\nview_spacing_mm = 0.1", "mm from 0.2 to 20, or three of them"),
         ("[network.sex-network]\nattributes = ['height']", r"attributes is \['height'\]"),
         ("[network.sex-network]\nlearning_rate = 0", "learning_rate is 0"),
         ("[network.sex-network]\nlearning_rate = nan", "learning_rate is nan"),

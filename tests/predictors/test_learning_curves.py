@@ -11,9 +11,9 @@ from qctkit.contracts import TrainingData
 from qctkit.networks import Schedule
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.network import NetworkFamily, network_families
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 
-COARSE = View((12, 8, 12), 9.0)
+COARSE = View((12, 8, 12), spacing_of(9.0))
 NETWORKS = {one.name: one for one in network_families()}
 
 
@@ -57,7 +57,7 @@ def test_what_is_learned_from_is_learned(data: TrainingData) -> None:
 def test_curves_of_a_kept_fit_come_back_in_the_order_of_members(tmp_path: Path) -> None:
     curves = [np.full((2, 2), float(member)) for member in range(11)]
     store = FitStore(tmp_path, {"cohort": "a"}, resume=False)
-    store.keep(0, Fit({"w": torch.ones(2)}, np.zeros((1, 1)), curves))
+    store.keep(0, Fit({"w": torch.ones(2)}, np.zeros((1, 1)), np.zeros(1), curves))
     kept = store.load(0)
     assert kept is not None
     assert list(kept.weights) == ["w"]

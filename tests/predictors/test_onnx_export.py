@@ -99,7 +99,7 @@ def test_a_file_says_what_it_reads_sees_and_comes_from(
     assert [(one["attribute"], one["unit"]) for one in told["qctkit.estimates"]] == [
         (name, units[name]) for name in predictor.attributes
     ]
-    assert told["qctkit.view"]["spacing_mm"] == predictor.view.spacing_mm
+    assert told["qctkit.view"]["spacing_mm"] == list(predictor.view.spacing_mm)
     assert told["qctkit.view"]["window"] == {"low_hu": -1000.0, "high_hu": 1600.0}
     assert told["qctkit.sees"] == "femur-in-graph"
     assert told["qctkit.cohort_fingerprint"] == "f" * 64
@@ -204,6 +204,18 @@ def test_a_changed_format_is_refused(
     onnx.save(model, tmp_path / "later.onnx")
     with pytest.raises(PredictorError, match=r"later\.onnx.*qctkit-onnx 99"):
         load_described(tmp_path / "later.onnx", ONE_THREAD)
+
+
+def test_a_file_with_one_spacing_for_all_axes_is_read(
+    exported: tuple[TrainedPredictor, Path, ExportCheck], tmp_path: Path
+) -> None:
+    predictor, path, _ = exported
+    model = onnx.load(path)
+    for one in model.metadata_props:
+        if one.key == "qctkit.view":
+            one.value = json.dumps({**json.loads(one.value), "spacing_mm": 6.0})
+    onnx.save(model, tmp_path / "earlier.onnx")
+    assert load_described(tmp_path / "earlier.onnx", ONE_THREAD).description.view == predictor.view
 
 
 SPOILT_SKILL = json.dumps(

@@ -13,11 +13,11 @@ from qctkit.contracts import Role
 from qctkit.errors import PredictorError
 from qctkit.predictors.onnx_loading import load_onnx, trial_images
 from qctkit.predictors.onnx_scoring import Hardware
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from tests.predictors.third_party import SHAPE, TOML, hand_over, mean_density_model
 
 ONE_THREAD = Hardware(threads=1)
-VIEW = View(SHAPE, 6.0)
+VIEW = View(SHAPE, spacing_of(6.0))
 
 
 def _refusal(source: Path) -> str:
@@ -80,6 +80,16 @@ def test_a_windowed_channel_is_scaled_to_the_window_that_is_stated(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("stated", "spacing_mm"), [("6", (6.0, 6.0, 6.0)), ("[3, 0.5, 0.4]", (3.0, 0.5, 0.4))]
+)
+def test_a_spacing_is_stated_for_all_axes_or_for_each(
+    tmp_path: Path, stated: str, spacing_mm: tuple[float, float, float]
+) -> None:
+    (found,) = load_onnx(hand_over(tmp_path, toml=TOML.replace("6.0", stated)), ONE_THREAD)
+    assert found.description.view.spacing_mm == spacing_mm
+
+
+@pytest.mark.parametrize(
     ("before", "after", "words"),
     [
         ('"months"', '"weeks"', ("attributes[0].unit", "'weeks'", "years, months, days")),
@@ -94,6 +104,8 @@ def test_a_windowed_channel_is_scaled_to_the_window_that_is_stated(tmp_path: Pat
         ("6.0", "0", ("view.spacing_mm", "0", "0.2 to 20")),
         ("6.0", "nan", ("view.spacing_mm", "nan", "0.2 to 20")),
         ("6.0", "true", ("view.spacing_mm", "True", "0.2 to 20")),
+        ("6.0", "[6.0, 0.1, 1]", ("view.spacing_mm", "[6.0, 0.1, 1]", "0.2 to 20")),
+        ("6.0", "[6.0, 1]", ("view.spacing_mm", "[6.0, 1]", "3 numbers")),
         ('"hu", "femur"', '"hu", "bone"', ("view.channels", "'bone'", '"windowed"')),
         ('"hu", "femur"', '"hu", "hu"', ("view.channels", "at most once")),
         ('"hu", "femur"', '"windowed", "femur"', ("view.window_hu is missing",)),

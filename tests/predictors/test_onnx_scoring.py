@@ -21,14 +21,15 @@ from qctkit.predictors.onnx_scoring import (
     CUDA,
     Hardware,
     OnnxPredictor,
+    Readings,
     combine,
     usable_cores,
 )
 from qctkit.predictors.skill import Response, Skill
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from tests.predictors.third_party import SHAPE, hand_over, mean_density_model
 
-VIEW = View(SHAPE, 6.0)
+VIEW = View(SHAPE, spacing_of(6.0))
 
 
 def _reading(attribute: str, figures: dict[str, float] | None) -> OnnxPredictor:
@@ -41,31 +42,41 @@ def _reading(attribute: str, figures: dict[str, float] | None) -> OnnxPredictor:
     return OnnxPredictor(mean_density_model(), description, Hardware(threads=1), "x")
 
 
-def test_readings_are_weighed_by_inverse_squared_error_and_the_interval_is_their_worst() -> None:
+def _one(value: float, spread: float = np.nan) -> Readings:
+    return Readings(np.array([[value]]), np.array([[spread]]))
+
+
+def test_readings_are_weighed_by_inverse_squared_error_and_the_spread_is_their_worst() -> None:
     good, poor = _reading("age_years", {"rmse": 5.0}), _reading("age_years", {"rmse": 10.0})
-    found = combine([good, poor], [np.array([[60.0]]), np.array([[70.0]])])["age_years"]
+    found = combine([good, poor], [_one(60.0), _one(70.0)])["age_years"]
     assert found.values == pytest.approx([62.0])
-    assert found.within_90 == pytest.approx(1.645 * (0.8 * 5.0 + 0.2 * 10.0))
+    assert found.spreads == pytest.approx([0.8 * 5.0 + 0.2 * 10.0])
 
 
 def test_sex_is_a_probability_weighed_by_accuracy_over_chance() -> None:
     good, chance = _reading("sex", {"accuracy": 1.0}), _reading("sex", {"accuracy": 0.5})
-    found = combine([good, chance], [np.array([[2.0]]), np.array([[-2.0]])])["sex"]
+    found = combine([good, chance], [_one(2.0), _one(-2.0)])["sex"]
     high, low = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(2.0))
     assert found.values == pytest.approx([(0.5 * high + 0.01 * low) / 0.51])
-    assert found.within_90 is None
+    assert found.spreads is None
 
 
 def test_what_was_not_measured_counts_only_alone_and_gives_no_interval() -> None:
     unknown, measured = _reading("weight_kg", None), _reading("weight_kg", {"rmse": 5.0})
-    alone = combine([unknown], [np.array([[80.0]])])["weight_kg"]
-    assert (alone.values, alone.within_90) == (80.0, None)
-    both = combine([unknown, measured], [np.array([[80.0]]), np.array([[60.0]])])["weight_kg"]
+    alone = combine([unknown], [_one(80.0)])["weight_kg"]
+    assert (alone.values, alone.spreads) == (80.0, None)
+    both = combine([unknown, measured], [_one(80.0), _one(60.0)])["weight_kg"]
     assert both.values == pytest.approx([60.0])
 
 
+def test_a_spread_of_its_own_goes_before_the_error_on_unseen_subjects() -> None:
+    own, plain = _reading("age_years", {"rmse": 5.0}), _reading("age_years", {"rmse": 5.0})
+    found = combine([own, plain], [_one(60.0, 9.0), _one(60.0)])["age_years"]
+    assert found.spreads == pytest.approx([(9.0 + 5.0) / 2])
+
+
 def test_a_predictor_has_no_say_in_what_it_does_not_read() -> None:
-    found = combine([_reading("age_years", {"rmse": 5.0})], [np.array([[60.0]])])
+    found = combine([_reading("age_years", {"rmse": 5.0})], [_one(60.0)])
     assert set(found) == {"age_years"}
 
 

@@ -21,9 +21,9 @@ from qctkit.predictors.training import TrainingSettings
 from qctkit.progress import Silent
 from qctkit.simulate import SimulationSettings
 from qctkit.store.reader import CohortFile
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 
-COARSE = View((20, 16, 20), 6.0)
+COARSE = View((20, 16, 20), spacing_of(6.0))
 SETTINGS = TrainingSettings(folds=2)
 
 

@@ -71,7 +71,26 @@ def cells(row: str) -> list[str]:
 
 def rows_of(page: str, heading: str) -> list[list[str]]:
     part = page.split(f"<h2>{heading}</h2>")[1].split("<h2>")[0]
+    return rows_in(part.split("<h3>")[0])
+
+
+def rows_in(part: str) -> list[list[str]]:
     return [cells(row) for row in re.findall(r"<tr.*?</tr>", part)]
+
+
+@pytest.mark.parametrize(("heading", "name"), [("Age", "age_years"), ("Weight", "weight_kg")])
+def test_the_page_shows_what_intervals_hold_of_held_out_subjects(
+    page: str, metrics: Mapping[str, Any], heading: str, name: str
+) -> None:
+    part = page.split(f"<h2>{heading}</h2>")[1].split("<h2>")[0].split("<h3>How sure</h3>")[1]
+    _, *rows = rows_in(part)
+    found = {
+        one: each[name]["per_subject"]["spread"] for one, each in metrics["predictors"].items()
+    }
+    assert sorted(rows) == [
+        [one, *(shown(spread[key]) for key in ("mean_spread", "within_68", "within_95"))]
+        for one, spread in found.items()
+    ]
 
 
 @pytest.mark.parametrize(("heading", "name"), [("Age", "age_years"), ("Weight", "weight_kg")])

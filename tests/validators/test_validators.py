@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Candidate, Reading, Role, Verdict
@@ -24,7 +25,8 @@ def reference(people: tuple[Sample, ...]) -> DensityReference:
 def candidate(people: tuple[Sample, ...]) -> Candidate:
     """Give a candidate that is its source, with nothing carried."""
     source = people[0]
-    return Candidate(source, source.volume, source.femur.voxels, source.subject, (), ())
+    femur = source.femur
+    return Candidate(source, source.volume, femur, femur.voxels, source.subject, (), ())
 
 
 def _changed(candidate: Candidate, change: Callable[[np.ndarray], None]) -> Candidate:
@@ -151,6 +153,75 @@ def test_another_grid_fails(candidate: Candidate, reference: DensityReference) -
     moved = Geometry.from_spacing(volume.geometry.shape, volume.spacing_mm, (0.0, 0.0, 0.0))
     shifted = replace(candidate, volume=replace(volume, geometry=moved))
     assert not Structure().judge(shifted, reference).passed
+
+
+def test_a_mask_that_moves_where_nothing_may_fails(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    shifted = np.roll(candidate.femur.voxels, 1, axis=0)
+    other = replace(candidate, femur=replace(candidate.femur, voxels=shifted))
+    assert not Structure().judge(other, reference).passed
+
+
+def _moved(candidate: Candidate, least_determinant: float = 0.5) -> Candidate:
+    """Return the candidate moved by a voxel, bone and mask, as its edit says."""
+    hu = np.roll(candidate.volume.voxels, 1, axis=1)
+    return replace(
+        candidate,
+        volume=candidate.volume.with_voxels(hu),
+        femur=replace(candidate.femur, voxels=np.roll(candidate.femur.voxels, 1, axis=1)),
+        region=np.ones(hu.shape, dtype=bool),
+        figures={"morph.least_determinant": least_determinant},
+        moved_hu=hu.astype(np.float32),
+    )
+
+
+def test_a_femur_that_moved_as_its_edit_says_keeps_its_structure(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    verdict = Structure().judge(_moved(candidate), reference)
+    assert verdict.passed
+    assert verdict.figures["correlation_inside_femur"] == pytest.approx(1.0)
+    assert verdict.figures["femur_volume_ratio"] == 1.0
+    assert verdict.figures["femur_share_in_one_piece"] == 1.0
+
+
+def test_a_map_that_folds_fails(candidate: Candidate, reference: DensityReference) -> None:
+    assert not Structure().judge(_moved(candidate, -0.01), reference).passed
+
+
+def test_a_moved_femur_without_a_determinant_fails(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    assert not Structure().judge(replace(_moved(candidate), figures={}), reference).passed
+
+
+def test_a_femur_that_breaks_in_two_fails(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    moved = _moved(candidate)
+    voxels = moved.femur.voxels.copy()
+    voxels[18:20] = False
+    broken = replace(moved, femur=replace(moved.femur, voxels=voxels))
+    assert not Structure().judge(broken, reference).passed
+
+
+def test_a_femur_of_twice_the_volume_fails(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    moved = _moved(candidate)
+    grown = ndimage.binary_dilation(moved.femur.voxels, iterations=3)
+    large = replace(moved, femur=replace(moved.femur, voxels=grown))
+    assert not Structure().judge(large, reference).passed
+
+
+def test_bone_that_stayed_while_its_mask_moved_fails(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    moved = _moved(candidate)
+    for axis in (1, 2):
+        moved = replace(moved, moved_hu=np.roll(moved.moved_hu, 4, axis=axis))
+    assert not Structure().judge(moved, reference).passed
 
 
 def test_a_real_femur_has_the_density_of_its_attributes(

@@ -18,7 +18,7 @@ def register_recipes() -> Sequence[Recipe]:
                 "further than 2 mm from the bone stay as they are"
             ),
             predictors=("bone-density", "age-weight-network"),
-            edit="density-field",
+            edits=("density-field",),
             preservation={"size": 0.02, "smoothness": 0.05},
             validators=("attributes", "structure", "density"),
             may_carry=("age_years", "weight_kg"),

@@ -1,7 +1,7 @@
 """``density-field``: smooth changes of bone density inside the femur, geometry untouched."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,11 @@ LARGEST_LOG_FACTOR = 0.8
 
 LARGEST_SHIFT_HU = 250.0
 
+DENSITY_SPREAD = 0.15
+DENSITY_SPREAD_HU = 40.0
+"""Density varies by about 15 % of its mean among people of one age and sex (figures page of the
+project, recalled), which is 40 HU at a trabecular 250 HU."""
+
 
 @dataclass(frozen=True)
 class DensityField:
@@ -42,10 +47,13 @@ class DensityField:
         "density of the femur, smoothly; the outline, soft tissue and everything further than 2 mm "
         "from the bone keep their voxels"
     )
-    blur_mm: float = BLUR_SIGMA_MM
+    reach_mm: float = 0.0
     units: Mapping[str, str] = field(default_factory=lambda: {"log_factor": "", "shift_hu": "HU"})
     step_sizes: Mapping[str, float] = field(
         default_factory=lambda: {"log_factor": 0.02, "shift_hu": 4.0}
+    )
+    spreads: Mapping[str, float] = field(
+        default_factory=lambda: {"log_factor": DENSITY_SPREAD, "shift_hu": DENSITY_SPREAD_HU}
     )
 
     def start(self, batch: int, view: View) -> dict[str, Tensor]:
@@ -53,11 +61,12 @@ class DensityField:
         shape = (batch, *knots(view))
         return {"log_factor": torch.zeros(shape), "shift_hu": torch.zeros(shape)}
 
-    def change_hu(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Return the change of density seen through the femur's share of each voxel."""
-        factor = torch.expm1(field_at(parameters["log_factor"], scene.positions))
-        shift = field_at(parameters["shift_hu"], scene.positions)
-        return scene.femur * (scene.hu.clamp(min=0.0) * factor + shift)
+    def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
+        """Return the scene with the change of density seen through the femur's share of voxels."""
+        log_factor = field_at(parameters["log_factor"], scene.positions_mm, scene.view)
+        shift = field_at(parameters["shift_hu"], scene.positions_mm, scene.view)
+        change = scene.femur * (scene.hu.clamp(min=0.0) * torch.expm1(log_factor) + shift)
+        return replace(scene, hu=scene.hu + scene.grid.blur(change, BLUR_SIGMA_MM))
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:  # noqa: ARG002
         """Return the femur grown by 2 mm."""
@@ -65,8 +74,26 @@ class DensityField:
         distance_mm = ndimage.distance_transform_edt(~sample.femur.voxels, sampling=spacing)
         return np.asarray(distance_mm <= LEAK_MM)
 
-    def within_limits(self, parameters: Mapping[str, Tensor]) -> Tensor:
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         """Whether no factor or shift leaves the range of human bone."""
-        factor = parameters["log_factor"].abs().amax(dim=(1, 2, 3))
-        shift = parameters["shift_hu"].abs().amax(dim=(1, 2, 3))
-        return (factor <= LARGEST_LOG_FACTOR) & (shift <= LARGEST_SHIFT_HU)
+        largest = _largest(parameters)
+        return (largest["log_factor"] <= LARGEST_LOG_FACTOR) & (
+            largest["shift_hu"] <= LARGEST_SHIFT_HU
+        )
+
+    def figures(
+        self,
+        scene: Scene,  # noqa: ARG002
+        parameters: Mapping[str, Tensor],
+    ) -> list[Mapping[str, float]]:
+        """Return the largest factor's logarithm and the largest shift in HU."""
+        largest = _largest(parameters)
+        return [
+            {"largest_log_factor": float(factor), "largest_shift_hu": float(shift)}
+            for factor, shift in zip(largest["log_factor"], largest["shift_hu"], strict=True)
+        ]
+
+
+def _largest(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the largest absolute value of each parameter, ``(N,)``."""
+    return {name: values.abs().amax(dim=(1, 2, 3)) for name, values in parameters.items()}

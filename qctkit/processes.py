@@ -30,8 +30,9 @@ def in_processes(
 ) -> Iterator[tuple[Item, Result]]:
     """Give each item with its result, as they are finished.
 
-    With one worker everything stays in this process. Both the function and the items must be
-    picklable. Workers end at once when this process is interrupted, ended or killed.
+    With one worker everything stays in this process, in the items' order. Both the function and
+    the items must be picklable. Workers end at once when this process is interrupted, ended or
+    killed.
 
     Raises:
         QctkitError: a worker was ended from outside.

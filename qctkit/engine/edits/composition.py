@@ -1,0 +1,130 @@
+"""Several edits as one, applied in order."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qctkit.cohort import Sample
+from qctkit.contracts import Edit, Scene
+from qctkit.frame import FemurFrame
+from qctkit.view import View
+from qctkit.volume import Mask
+
+_Value = TypeVar("_Value")
+
+
+def compose(edits: Sequence[Edit]) -> Edit:
+    """Return edits as one that applies them in order; one alone is itself."""
+    return edits[0] if len(edits) == 1 else Composition(tuple(edits))
+
+
+def moving_part(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parameters with those of edits that move nothing at zero."""
+    if not isinstance(edit, Composition):
+        return dict(parameters)
+    still = tuple(f"{one.name}." for one in edit.edits if not one.reach_mm)
+    return {
+        name: torch.zeros_like(values) if name.startswith(still) else values
+        for name, values in parameters.items()
+    }
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Edits applied in order, each to what the one before it left.
+
+    Parameters are named ``edit.parameter``, such as ``morph.velocity_mm``.
+    """
+
+    edits: tuple[Edit, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the names of the edits in their order."""
+        return "+".join(edit.name for edit in self.edits)
+
+    @property
+    def account(self) -> str:
+        """Return what each edit may change, in plain words."""
+        return "; then ".join(edit.account for edit in self.edits)
+
+    @property
+    def reach_mm(self) -> float:
+        """Furthest that all edits together may move anything, mm."""
+        return sum(edit.reach_mm for edit in self.edits)
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Unit of each parameter."""
+        return self._merged(lambda edit: edit.units)
+
+    @property
+    def step_sizes(self) -> Mapping[str, float]:
+        """First step of each parameter, in its unit."""
+        return self._merged(lambda edit: edit.step_sizes)
+
+    @property
+    def spreads(self) -> Mapping[str, float]:
+        """Spread of each parameter among people, in its unit."""
+        return self._merged(lambda edit: edit.spreads)
+
+    def start(self, batch: int, view: View) -> dict[str, Tensor]:
+        """Return the parameters of all edits at zero."""
+        return self._merged(lambda edit: edit.start(batch, view))
+
+    def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
+        """Return the scene after all edits."""
+        for edit in self.edits:
+            scene = edit.apply(scene, _own(edit, parameters))
+        return scene
+
+    def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
+        """Return the voxels that any of the edits may change."""
+        regions = [edit.region(sample, frame, view) for edit in self.edits]
+        return np.asarray(np.logical_or.reduce(regions))
+
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Whether the parameters obey every edit's constraint."""
+        steps = self._steps(scene, parameters)
+        allowed = [edit.within_limits(shown, own) for edit, shown, own in steps]
+        return torch.stack(allowed).all(dim=0)
+
+    def figures(self, scene: Scene, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
+        """Return the figures of all edits, for each sample."""
+        steps = self._steps(scene, parameters)
+        columns = [(edit.name, edit.figures(shown, own)) for edit, shown, own in steps]
+        return [
+            {f"{edit}.{name}": value for edit, rows in columns for name, value in rows[n].items()}
+            for n in range(len(scene.hu))
+        ]
+
+    def _steps(
+        self, scene: Scene, parameters: Mapping[str, Tensor]
+    ) -> Iterator[tuple[Edit, Scene, dict[str, Tensor]]]:
+        """Yield each edit with the scene that it is applied to and its own parameters."""
+        for number, edit in enumerate(self.edits):
+            own = _own(edit, parameters)
+            yield edit, scene, own
+            if number + 1 < len(self.edits):
+                scene = edit.apply(scene, own)
+
+    def _merged(self, values: Callable[[Edit], Mapping[str, _Value]]) -> dict[str, _Value]:
+        return {
+            f"{edit.name}.{name}": value
+            for edit in self.edits
+            for name, value in values(edit).items()
+        }
+
+
+def _own(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parameters of one edit by the names that it knows."""
+    prefix = f"{edit.name}."
+    return {
+        name.removeprefix(prefix): values
+        for name, values in parameters.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,110 @@
+"""The two kinds of voxels: those of the predictors' view and a scan's own."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from qctkit.contracts import Displacement, Scene
+from qctkit.frame import FemurFrame
+from qctkit.geometry import FloatArray, Geometry, Triple
+from qctkit.view import View
+
+
+@dataclass(frozen=True)
+class ViewGrid:
+    """The predictors' view: trilinear, with gradient to the displacement."""
+
+    view: View
+
+    def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
+        """Return the scene with what lies at displaced positions."""
+        arrays = torch.stack([scene.hu, scene.femur, scene.depth_mm], dim=1)
+        shift = in_steps(displacement_mm(scene.positions_mm), self.view)
+        hu, femur, depth = shifted(arrays, shift).unbind(dim=1)
+        return replace(scene, hu=hu, femur=femur, depth_mm=depth, view_depth_mm=depth)
+
+    def blur(self, change_hu: Tensor, sigma_mm: float) -> Tensor:  # noqa: ARG002
+        """Return the change as it is: voxels of a view are wider than the blur."""
+        return change_hu
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelGrid:
+    """A scan's own voxels: cubic splines, without gradient.
+
+    Attributes:
+        to_index: ``(3, 3)``, steps along ``(D, H, W)`` per mm of (superior, anterior, medial).
+        spacing_mm: along ``(D, H, W)``.
+    """
+
+    to_index: FloatArray
+    spacing_mm: Triple
+
+    @classmethod
+    def of(cls, geometry: Geometry, frame: FemurFrame) -> "VoxelGrid":
+        """Return the grid of a scan that a femur frame is placed in."""
+        steps = geometry.to_index(frame.to_world(np.vstack([np.zeros(3), np.eye(3)])))
+        return cls((steps[1:] - steps[0]).T, geometry.spacing_mm)
+
+    def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
+        """Return the scene with what lies at displaced positions; the femur is where depth > 0."""
+        shift = displacement_mm(scene.positions_mm)[0].numpy() @ self.to_index.T.astype(np.float32)
+        # Depth is near enough to linear; splines would only cost time.
+        depth = torch.from_numpy(_splined(scene.depth_mm[0].numpy(), shift, order=1))[None]
+        view_grid = torch.from_numpy(scene.view.positions_mm).float()[None]
+        view_shift = in_steps(displacement_mm(view_grid), scene.view)
+        return replace(
+            scene,
+            hu=torch.from_numpy(_splined(scene.hu[0].numpy(), shift, order=3))[None],
+            femur=(depth > 0.0).to(scene.femur.dtype),
+            depth_mm=depth,
+            view_depth_mm=shifted(scene.view_depth_mm[:, None], view_shift)[:, 0],
+        )
+
+    def blur(self, change_hu: Tensor, sigma_mm: float) -> Tensor:
+        """Return the change after a Gaussian of this sigma."""
+        sigma = [sigma_mm / spacing for spacing in self.spacing_mm]
+        blurred = ndimage.gaussian_filter(change_hu[0].numpy(), sigma, mode="nearest")
+        return torch.from_numpy(blurred)[None]
+
+
+def in_steps(displacement_mm: Tensor, view: View) -> Tensor:
+    """Return displacements ``(..., 3)`` in mm as steps of a view's grid."""
+    return displacement_mm / displacement_mm.new_tensor(view.spacing_mm)
+
+
+def shifted(values: Tensor, shift: Tensor) -> Tensor:
+    """Return arrays ``(N, C, D, H, W)`` at their own voxels plus ``shift`` ``(N, D, H, W, 3)``.
+
+    Trilinear, shift in voxels along (D, H, W). What is added is the difference from no shift, so
+    that none leaves the values exactly as they are.
+    """
+    last = shift.new_tensor(values.shape[2:]) - 1.0
+    axes = [torch.arange(n, dtype=shift.dtype) for n in values.shape[2:]]
+    still = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)[None]
+    moved = _at(values, still + shift, last)
+    return values + (moved - _at(values, still + 0.0 * shift.detach(), last))
+
+
+def _at(values: Tensor, index: Tensor, last: Tensor) -> Tensor:
+    """Return arrays ``(N, C, D, H, W)`` at fractional indices ``(N, d, h, w, 3)``."""
+    grid = (2.0 * index / last - 1.0).flip(-1)
+    return torch.nn.functional.grid_sample(
+        values, grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+
+
+def _splined(
+    values: NDArray[np.float32], shift: NDArray[np.float32], order: Literal[1, 3]
+) -> NDArray[np.float32]:
+    """Return an array ``(D, H, W)`` at its voxels plus ``shift`` ``(D, H, W, 3)``, in voxels."""
+    moved = (shift != 0.0).any(axis=-1)
+    index = np.argwhere(moved).T + shift[moved].T
+    result = values.copy()
+    result[moved] = ndimage.map_coordinates(values, index, order=order, mode="nearest")
+    return result

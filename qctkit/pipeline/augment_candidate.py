@@ -1,0 +1,119 @@
+"""Candidates: from a target and its source to a sample, or to the record of a refusal."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from qctkit.cohort import Record, Sample, Synthesis
+from qctkit.contracts import Candidate, Reading
+from qctkit.engine.loop import Outcome, Stop, optimise
+from qctkit.engine.render import Rendering, moved_hu, render
+from qctkit.engine.scenes import view_scene
+from qctkit.frame import locate
+from qctkit.pipeline.augment_aims import batch_aims
+from qctkit.pipeline.augment_plan import Plan
+from qctkit.pipeline.augment_record import candidate_record
+from qctkit.pipeline.augment_work import Work, begin
+from qctkit.pipeline.carry import reads
+from qctkit.predictors.training import as_tensor
+from qctkit.subject import Subject
+from qctkit.view import View, see
+from qctkit.volume import Mask
+
+
+def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]:
+    """Return a sample or a refusal for each number; the batch is optimised together."""
+    batch = [begin(plan, number) for number in numbers]
+    images = torch.stack([work.image for work in batch])
+    scene = view_scene(images, plan.view)
+    outcomes = optimise(
+        scene,
+        plan.edit,
+        plan.edit.start(len(batch), plan.view),
+        batch_aims(plan, batch, images),
+        [(weight, plan.terms[name]) for name, weight in plan.recipe.preservation.items()],
+        steps=plan.recipe.steps,
+        patience=plan.recipe.patience,
+    )
+    return [_finish(plan, work, outcome) for work, outcome in zip(batch, outcomes, strict=True)]
+
+
+def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
+    """Render a candidate at full resolution, read and judge it there, and accept or refuse it."""
+    source = work.source
+    region = plan.edit.region(source, work.frame, plan.view)
+    making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
+    made = render(*making)
+    readings = _readings(plan, work, made)
+    label = work.target.label(source.subject, plan.carried)
+    candidate = Candidate(
+        source=source,
+        volume=made.volume,
+        femur=made.femur,
+        region=region,
+        label=label,
+        carried=plan.carried,
+        readings=readings,
+        figures=outcome.figures,
+        moved_hu=moved_hu(*making) if plan.edit.reach_mm else None,
+    )
+    verdicts = [one.judge(candidate, plan.reference) for one in plan.validators]
+    record = candidate_record(plan, work, outcome, label, readings, verdicts)
+    if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):
+        return _sample(work, made, region, label, outcome, record)
+    return record
+
+
+def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
+    """Return what every predictor reads before and after, off the full-resolution volume."""
+    views = {one.view for one in plan.predictors.predictors}
+    images = {view: _before_and_after(work, made, view) for view in views}
+    readings = []
+    for predictor in plan.predictors.predictors:
+        with torch.no_grad():
+            estimates = predictor(images[predictor.view]).double().tolist()
+        for column, name in enumerate(predictor.attributes):
+            response = predictor.skills[name].response
+            before = estimates[0][column]
+            readings.append(
+                Reading(
+                    predictor=predictor.name,
+                    role=predictor.role,
+                    attribute=name,
+                    before=before,
+                    after=estimates[1][column],
+                    expected=before + response.expected_change(work.change_asked(name)),
+                    typical_error=response.residual_sd,
+                    can_read=reads(predictor, name),
+                )
+            )
+    return tuple(readings)
+
+
+def _before_and_after(work: Work, made: Rendering, view: View) -> Tensor:
+    """Return the source and the candidate, each in its own frame, ``(2, 2, D, H, W)``."""
+    before = see(work.source.volume, work.source.femur, work.frame, view)
+    frame = locate(made.femur, made.volume.geometry)
+    after = see(made.volume, made.femur, frame, view)
+    return torch.stack([as_tensor(before), as_tensor(after)])
+
+
+def _sample(
+    work: Work, made: Rendering, region: Mask, label: Subject, outcome: Outcome, record: Record
+) -> Sample:
+    source = work.source
+    return Sample(
+        sample_id=f"{source.sample_id[:56]}-a{work.number:05d}",
+        subject=label,
+        volume=made.volume,
+        femur=made.femur,
+        provenance={"made_by": record["recipe"], "source_sample_id": source.sample_id},
+        synthesis=Synthesis(
+            source_sample_id=source.sample_id,
+            source_subject_id=source.subject.subject_id,
+            region=region,
+            record=record,
+            parameters={name: values.numpy() for name, values in outcome.parameters.items()},
+        ),
+    )

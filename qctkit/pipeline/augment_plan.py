@@ -1,0 +1,159 @@
+"""The plan of an ``augment`` run: everything that stays the same from candidate to candidate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qctkit.cohort import Record
+from qctkit.contracts import Edit, LossTerm, Recipe, Role, Validator
+from qctkit.density import DensityReference
+from qctkit.engine.cohort_range import CohortRange, cohort_range
+from qctkit.engine.edits.composition import compose
+from qctkit.engine.target_draw import Limit
+from qctkit.engine.targets import Target
+from qctkit.errors import PluginError
+from qctkit.pipeline.augment_targets import check_targets, drawn_targets
+from qctkit.pipeline.carry import Carrying, reads
+from qctkit.pipeline.reference import cohort_reference
+from qctkit.pipeline.versions import versions
+from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.progress import Progress
+from qctkit.registry import Registry
+from qctkit.store.reader import CohortFile
+from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.view import View
+
+BATCH = 8
+"""Candidates optimised together."""
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """What to make.
+
+    Attributes:
+        samples: accepted samples wanted.
+        seed: of every draw.
+        max_candidates: most candidates to try; None allows four a sample.
+        targets: explicit targets, one a candidate; empty draws them from the cohort.
+        limits: whom drawn targets may be taken from.
+    """
+
+    samples: int = 16
+    seed: int = 0
+    max_candidates: int | None = None
+    targets: tuple[Target, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def budget(self) -> int:
+        """Most candidates to make."""
+        if self.targets:
+            return min(self.max_candidates or len(self.targets), len(self.targets))
+        return self.max_candidates or 4 * self.samples
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that stays the same from candidate to candidate."""
+
+    cohort: CohortFile
+    recipe: Recipe
+    edit: Edit
+    predictors: PredictorSet
+    drivers: tuple[TrainedPredictor, ...]
+    validators: tuple[Validator, ...]
+    terms: Mapping[str, LossTerm]
+    carried: tuple[str, ...]
+    driven: tuple[str, ...]
+    reference: DensityReference
+    sources: Mapping[str, Subject]
+    cohort_range: CohortRange
+    targets: tuple[Target, ...]
+    options: AugmentOptions
+
+    @property
+    def view(self) -> View:
+        """The grid that is optimised on: that of the predictors that drive."""
+        names = [one.name for one in self.drivers] or [self.recipe.carried_by]
+        return self.predictors.shared_view(names)
+
+
+def make_plan(
+    cohort: CohortFile,
+    recipe: Recipe,
+    predictors: PredictorSet,
+    registry: Registry,
+    options: AugmentOptions,
+    outcomes: Sequence[Carrying],
+    progress: Progress,
+) -> Plan:
+    """Return the plan of a run.
+
+    Raises:
+        PluginError: the recipe puts a reader into the loop, or names what is not registered.
+        InputError: a target is of an attribute that is not driven, or none can be drawn.
+    """
+    drivers = _drivers(recipe, predictors)
+    carried = tuple(outcome.attribute for outcome in outcomes if outcome.carried)
+    driven = _readable(drivers) if recipe.drives_all else carried
+    sources = {sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids}
+    check_targets(options.targets, sources, recipe, driven, outcomes)
+    targets = options.targets[: options.budget] or drawn_targets(
+        sources, driven, options.limits, seed=options.seed, most=options.budget
+    )
+    return Plan(
+        cohort=cohort,
+        recipe=recipe,
+        edit=compose([registry.edit(name) for name in recipe.edits]),
+        predictors=predictors,
+        drivers=drivers,
+        validators=tuple(registry.validator(name) for name in recipe.validators),
+        terms={name: registry.loss(name) for name in recipe.preservation},
+        carried=carried,
+        driven=driven,
+        reference=cohort_reference(cohort, progress),
+        sources=sources,
+        cohort_range=cohort_range(list(sources.values())),
+        targets=targets,
+        options=options,
+    )
+
+
+def _drivers(recipe: Recipe, predictors: PredictorSet) -> tuple[TrainedPredictor, ...]:
+    """Return the predictors in the loop, of those that the cohort could teach."""
+    trained = {one.name for one in predictors.predictors}
+    drivers = tuple(predictors.named(name) for name in recipe.predictors if name in trained)
+    for driver in drivers:
+        if driver.role is Role.READER:
+            raise PluginError(
+                f"recipe {recipe.name} puts {driver.name} into the loop, but it is a reader: a "
+                "judge must stay outside; choose a predictor of role 'loop'"
+            )
+    return drivers
+
+
+def _readable(drivers: Sequence[TrainedPredictor]) -> tuple[str, ...]:
+    return tuple(name for name in ATTRIBUTES if any(reads(one, name) for one in drivers))
+
+
+def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
+    """Return what decides the bytes of the file; two runs with the same record are the same run."""
+    return {
+        "command": "augment",
+        "recipe": plan.recipe.name,
+        "account": plan.recipe.account,
+        "edit": plan.edit.account,
+        "validators": list(plan.recipe.validators),
+        "preservation": dict(plan.recipe.preservation),
+        "carrying": [outcome.record() for outcome in outcomes],
+        "cohort_fingerprint": plan.cohort.fingerprint,
+        "predictors": plan.predictors.training,
+        "samples_wanted": plan.options.samples,
+        "budget": len(plan.targets),
+        "seed": plan.options.seed,
+        "targets": [[one.source_sample_id, dict(one.values)] for one in plan.options.targets],
+        "limits": [one.words for one in plan.options.limits],
+        "cohort_range": plan.cohort_range.record(),
+        "batch": BATCH,
+        "versions": versions(),
+    }

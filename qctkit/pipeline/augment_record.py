@@ -1,0 +1,100 @@
+"""What is kept of a candidate beside its voxels."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from torch import Tensor
+
+from qctkit.cohort import Record
+from qctkit.contracts import Edit, Reading, Verdict
+from qctkit.engine.loop import Outcome, Stop
+from qctkit.pipeline.augment_plan import Plan
+from qctkit.pipeline.augment_targets import asked_beyond
+from qctkit.pipeline.augment_work import Work
+from qctkit.pipeline.versions import versions
+from qctkit.predictors.onnx_description import view_record
+from qctkit.subject import ATTRIBUTES, Subject
+
+MOST_BYTES = 65536
+"""Of the parameters that a refusal keeps."""
+
+
+def candidate_record(
+    plan: Plan,
+    work: Work,
+    outcome: Outcome,
+    label: Subject,
+    readings: Sequence[Reading],
+    verdicts: Sequence[Verdict],
+) -> Record:
+    """Return everything that is kept of a candidate beside its voxels."""
+    failed = [verdict.words for verdict in verdicts if not verdict.passed]
+    if outcome.stop is Stop.REFUSED:
+        failed.insert(0, f"the edit {plan.edit.name} left its limits")
+    return {
+        "candidate_id": f"candidate-{work.number:05d}",
+        "number": work.number,
+        "source_sample_id": work.source.sample_id,
+        "source_subject_id": work.source.subject.subject_id,
+        "recipe": plan.recipe.name,
+        "edits": list(plan.recipe.edits),
+        "view": view_record(plan.view),
+        "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
+        "carried": list(plan.carried),
+        "targets": _targets(work.target.values, plan.driven),
+        "extrapolation": asked_beyond(
+            work.target, plan.sources, plan.driven, plan.cohort_range
+        ).record(),
+        "figures": {name: round(value, 4) for name, value in outcome.figures.items()},
+        "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
+        "labels": {name: getattr(label, name) for name in ATTRIBUTES},
+        "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},
+        "readings": [_reading_record(one) for one in readings],
+        "verdicts": [verdict.record() for verdict in verdicts],
+        "accepted": not failed,
+        "reason": "; ".join(failed),
+        "stop": outcome.stop,
+        "steps": outcome.steps,
+        "losses": [round(loss, 6) for loss in outcome.losses],
+        "seed": plan.options.seed,
+        "versions": versions(),
+    }
+
+
+def _targets(values: Mapping[str, float], driven: Sequence[str]) -> Record:
+    """Return the targets asked for, None for attributes left alone; sex as F or M."""
+    asked: dict[str, object] = {
+        name: values.get(name) if name in driven else None for name in ATTRIBUTES
+    }
+    if asked["sex"] is not None:
+        asked["sex"] = "M" if values["sex"] > 0.5 else "F"
+    return asked
+
+
+def parameters_record(
+    edit: Edit, parameters: Mapping[str, Tensor], *, whole: bool
+) -> dict[str, Record]:
+    """Return how large the edit's parameters are, by name, in the unit of each.
+
+    ``whole`` adds their values as base64 of little-endian float32, for a refused candidate, which
+    has no other place for them; more than 64 KiB of them, as free voxels are, are left out.
+    """
+    return {
+        name: {
+            "unit": edit.units[name],
+            "shape": list(values.shape),
+            "root_mean_square": float(values.square().mean().sqrt()),
+            "largest": float(values.abs().max()),
+            **({"float32": _base64(values)} if whole and values.nbytes <= MOST_BYTES else {}),
+        }
+        for name, values in parameters.items()
+    }
+
+
+def _base64(values: Tensor) -> str:
+    return base64.b64encode(values.numpy().astype("<f4").tobytes()).decode()
+
+
+def _reading_record(reading: Reading) -> Record:
+    return asdict(reading)

@@ -1,0 +1,43 @@
+"""One candidate on its way: its target, its source, and the source as the loop sees it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from qctkit.cohort import Sample
+from qctkit.engine.targets import Target
+from qctkit.frame import FemurFrame, locate
+from qctkit.pipeline.augment_plan import Plan
+from qctkit.predictors.training import as_tensor
+from qctkit.view import see
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One candidate on its way: its number, target, source and what was optimised."""
+
+    number: int
+    target: Target
+    source: Sample
+    frame: FemurFrame
+    image: Tensor
+    density_change_hu: float
+
+    def change_asked(self, attribute: str) -> float:
+        """Return the change asked of an attribute: 0 where the target leaves it alone."""
+        source = self.source.subject.value(attribute)
+        wanted = self.target.values.get(attribute)
+        return 0.0 if source is None or wanted is None else wanted - source
+
+
+def begin(plan: Plan, number: int) -> Work:
+    """Return the candidate of a number before anything is changed; each number draws its own."""
+    target = plan.targets[number]
+    source = plan.cohort.load(target.source_sample_id)
+    frame = locate(source.femur, source.volume.geometry)
+    image = as_tensor(see(source.volume, source.femur, frame, plan.view))
+    draw = np.random.default_rng([plan.options.seed, 2, number]).normal()
+    spread = plan.reference.trabecular_hu.residual_sd
+    change = 0.0 if plan.driven else float(np.clip(draw, -2.0, 2.0) * spread)
+    return Work(number, target, source, frame, image, change)

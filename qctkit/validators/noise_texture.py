@@ -1,0 +1,107 @@
+"""``noise-texture``: is the noise still that of the source's scanner?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qctkit.contracts import Candidate, Verdict
+from qctkit.density import DensityReference
+from qctkit.geometry import FloatArray
+
+WINDOW = 8
+"""Side of a window in a slice, voxels: small enough to lie within one muscle."""
+
+SOFT_TISSUE_HU = (-150.0, 150.0)
+
+EVENEST_SHARE = 0.25
+"""Share of the soft tissue's windows that is compared: the others hold edges, before or after."""
+
+FEWEST_WINDOWS = 30
+
+BANDS = {"coarse": (0.1, 0.22), "middle": (0.22, 0.36), "fine": (0.36, 0.51)}
+"""Spatial frequencies, cycles per voxel; what is coarser than a window is no texture."""
+
+ALLOWED = 0.10
+
+
+@dataclass(frozen=True)
+class NoiseTexture:
+    """The noise's power spectrum in even soft tissue, each band within 10 % of the source's.
+
+    Both scans are compared in the same windows: those that are even before and after, and that
+    the recipe changed. Noise that was stretched has more power in coarse bands, noise that was
+    interpolated less in fine ones.
+    """
+
+    name: str = "noise-texture"
+
+    def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
+        """Return the verdict on the noise in soft tissue."""
+        old, new = _changed_windows(candidate)
+        soft = _is_soft(old) & _is_soft(new)
+        old, new = _without_slope(old[soft]), _without_slope(new[soft])
+        if len(old) * EVENEST_SHARE < FEWEST_WINDOWS:
+            words = "hardly any even soft tissue was changed, so its noise is the source's"
+            return Verdict(self.name, True, {"windows": float(len(old))}, words)
+        spread = np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2)))
+        even = spread <= np.quantile(spread, EVENEST_SHARE)
+        before, after = _power(old[even]), _power(new[even])
+        ratios = {name: after[name] / before[name] for name in BANDS}
+        named = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+        return Verdict(
+            self.name,
+            all(abs(ratio - 1.0) <= ALLOWED for ratio in ratios.values()),
+            {"windows": float(even.sum())}
+            | {f"{name}_power_ratio": ratio for name, ratio in ratios.items()},
+            f"noise power in {even.sum()} windows of even soft tissue is {named} times the "
+            f"source's (within {ALLOWED:.0%} of 1)",
+        )
+
+
+def _changed_windows(candidate: Candidate) -> tuple[FloatArray, FloatArray]:
+    """Return windows ``(n, 8, 8)`` of source and candidate that lie in the region and changed."""
+    old, new, inside = (
+        _windows(one)
+        for one in (candidate.source.volume.voxels, candidate.volume.voxels, candidate.region)
+    )
+    chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
+    return old[chosen].astype(np.float64), new[chosen].astype(np.float64)
+
+
+def _windows(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the windows ``(n, 8, 8)`` that tile the slices of a volume ``(D, H, W)``."""
+    depth, rows, columns = (
+        voxels.shape[0],
+        voxels.shape[1] // WINDOW,
+        voxels.shape[2] // WINDOW,
+    )
+    whole = voxels[:, : rows * WINDOW, : columns * WINDOW]
+    tiles = whole.reshape(depth, rows, WINDOW, columns, WINDOW).swapaxes(2, 3)
+    return tiles.reshape(-1, WINDOW, WINDOW)
+
+
+def _is_soft(windows: FloatArray) -> NDArray[np.bool_]:
+    mean = windows.mean(axis=(1, 2))
+    return np.asarray((mean > SOFT_TISSUE_HU[0]) & (mean < SOFT_TISSUE_HU[1]))
+
+
+def _without_slope(windows: FloatArray) -> FloatArray:
+    """Return windows less the plane that fits each best."""
+    axis = np.arange(WINDOW) - (WINDOW - 1) / 2
+    axis /= np.sqrt(WINDOW * (axis**2).sum())
+    even = windows - windows.mean(axis=(1, 2), keepdims=True)
+    rows = np.einsum("nij,i->n", even, axis)[:, None, None] * axis[:, None]
+    columns = np.einsum("nij,j->n", even, axis)[:, None, None] * axis[None, :]
+    return np.asarray(even - rows - columns)
+
+
+def _power(windows: FloatArray) -> dict[str, float]:
+    """Return the mean power of each band."""
+    power = (np.abs(np.fft.fft2(windows)) ** 2).mean(axis=0)
+    axis = np.fft.fftfreq(WINDOW)
+    frequency = np.hypot(axis[:, None], axis[None, :])
+    return {
+        name: float(power[(frequency >= low) & (frequency < high)].mean())
+        for name, (low, high) in BANDS.items()
+    }
