@@ -12,7 +12,7 @@ from qctkit.cli.options import json_option
 if TYPE_CHECKING:
     from qctkit.registry import Registry
 
-NEW_KINDS = ("predictor", "validator", "recipe")
+NEW_KINDS = ("predictor", "loss", "edit", "validator", "recipe")
 
 
 @click.group(name="plugins")

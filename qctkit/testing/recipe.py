@@ -23,9 +23,10 @@ class RecipeContract(Contract):
         self.found(recipe.account)
 
     def test_everything_it_names_is_registered(self) -> None:
-        """Its predictors, edit, loss terms and validators are registered."""
+        """Its predictors, edits, loss terms and validators are registered."""
         recipe, registry = self.component, installed_registry()
-        registry.edit(recipe.edit)
+        for name in recipe.edits:
+            registry.edit(name)
         for name in (*recipe.predictors, recipe.carried_by):
             registry.family(name)
         for name in recipe.preservation:
@@ -33,7 +34,7 @@ class RecipeContract(Contract):
         for name in recipe.validators:
             registry.validator(name)
         self.found(
-            f"edit {recipe.edit}; driven by {', '.join(recipe.predictors)}; "
+            f"edits {', '.join(recipe.edits)}; driven by {', '.join(recipe.predictors)}; "
             f"loss terms {', '.join(recipe.preservation) or 'none'}; "
             f"validators {', '.join(recipe.validators)}"
         )

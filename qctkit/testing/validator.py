@@ -92,7 +92,15 @@ class ValidatorContract(Contract):
 def _candidates() -> tuple[tuple[str, Candidate], ...]:
     source = make_people(1)[0]
     inside = source.femur.voxels
-    unchanged = Candidate(source, source.volume, inside, source.subject, (), ())
+    unchanged = Candidate(
+        source=source,
+        volume=source.volume,
+        femur=source.femur,
+        region=inside,
+        label=source.subject,
+        carried=(),
+        readings=(),
+    )
     hu = source.volume.voxels.astype(np.float32)
     denser, scrambled = hu.copy(), hu.copy()
     denser[inside] *= 1.1

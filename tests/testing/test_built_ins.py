@@ -18,7 +18,9 @@ from qctkit.readers.nifti import NiftiReader
 from qctkit.readers.nrrd import NrrdReader
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.testing import (
+    EditContract,
     ExporterContract,
+    LossContract,
     PredictorContract,
     ReaderContract,
     RecipeContract,
@@ -27,6 +29,7 @@ from qctkit.testing import (
 )
 from qctkit.validators.attributes import Attributes
 from qctkit.validators.density import Density
+from qctkit.validators.noise_texture import NoiseTexture
 from qctkit.validators.structure import Structure
 from qctkit.view import View
 from qctkit.volume import Volume
@@ -59,6 +62,26 @@ class TestNetworkFamilies(PredictorContract):
     pass
 
 
+@pytest.fixture(params=bundled.register_edits(), ids=lambda one: one.name, scope="class")
+def edit(request: pytest.FixtureRequest) -> None:
+    request.cls.component = request.param
+
+
+@pytest.mark.usefixtures("edit")
+class TestEdits(EditContract):
+    pass
+
+
+@pytest.fixture(params=bundled.register_losses(), ids=lambda one: one.name, scope="class")
+def loss(request: pytest.FixtureRequest) -> None:
+    request.cls.component = request.param
+
+
+@pytest.mark.usefixtures("loss")
+class TestLosses(LossContract):
+    pass
+
+
 class TestAttributes(ValidatorContract):
     component = Attributes()
 
@@ -69,6 +92,10 @@ class TestDensity(ValidatorContract):
 
 class TestStructure(ValidatorContract):
     component = Structure()
+
+
+class TestNoiseTexture(ValidatorContract):
+    component = NoiseTexture()
 
 
 class TestVoxelBaseline(RecipeContract):

@@ -12,8 +12,8 @@ class TotalDensity:
     name: str = "total-density"
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:
-        """Return the verdict on the mean HU inside the source's mask."""
-        total = float(candidate.volume.voxels[candidate.source.femur.voxels].mean())
+        """Return the verdict on the mean HU inside the femur's mask."""
+        total = float(candidate.volume.voxels[candidate.femur.voxels].mean())
         least, most = reference.trabecular_hu.lowest, reference.cortical_hu.highest
         return Verdict(
             validator=self.name,

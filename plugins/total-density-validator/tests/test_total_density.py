@@ -13,7 +13,15 @@ class TestTotalDensity(ValidatorContract):
 def _verdict(factor: float) -> Verdict:
     source = make_femur()
     volume = source.volume.with_voxels(factor * source.volume.voxels.astype(np.float32))
-    candidate = Candidate(source, volume, source.femur.voxels, source.subject, (), ())
+    candidate = Candidate(
+        source=source,
+        volume=volume,
+        femur=source.femur,
+        region=source.femur.voxels,
+        label=source.subject,
+        carried=(),
+        readings=(),
+    )
     return TotalDensity().judge(candidate, make_reference())
 
 

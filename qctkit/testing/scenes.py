@@ -1,0 +1,41 @@
+"""Scenes to check edits and loss terms on: three simple femurs as a predictor's view shows them."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from qctkit.contracts import Edit, Scene
+from qctkit.engine.scenes import view_scene
+from qctkit.predictors.training import see_cohort
+from qctkit.testing.femurs import make_people
+from qctkit.view import View
+
+VIEW = View((20, 16, 16), 6.0)
+"""Coarse, so that a check takes milliseconds."""
+
+BATCH = 3
+
+STEPS = 5.0
+"""First steps by which random parameters lie from zero."""
+
+
+@lru_cache(maxsize=1)
+def make_scene() -> Scene:
+    """Return the scene of three femurs on a grid of ``(20, 16, 16)`` points of 6 mm."""
+    return view_scene(see_cohort(make_people(BATCH), VIEW).data.images, VIEW)
+
+
+def random_parameters(edit: Edit, seed: int = 0) -> dict[str, Tensor]:
+    """Return parameters of an edit some steps from zero, for a scene of three."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: STEPS * edit.step_sizes[name] * torch.randn(zeros.shape, generator=generator)
+        for name, zeros in edit.start(BATCH, VIEW).items()
+    }
+
+
+def row(parameters: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return the parameters of one of a batch, as a batch of one."""
+    return {name: values[number : number + 1] for name, values in parameters.items()}
