@@ -49,9 +49,10 @@ class PredictorContract(Contract):
         expect(len(family.attributes) > 0, "it reads no attribute")
         expect(len(set(family.attributes)) == len(family.attributes), "an attribute is there twice")
         shape = " x ".join(str(one) for one in family.view.shape)
+        spacing = " x ".join(f"{one:g}" for one in family.view.spacing_mm)
         self.found(
             f"{family.role}, reads {', '.join(family.attributes)}, sees {shape} points of "
-            f"{family.view.spacing_mm:g} mm"
+            f"{spacing} mm"
         )
 
     def test_it_can_be_pickled_and_its_repr_is_its_configuration(self) -> None:
@@ -62,20 +63,20 @@ class PredictorContract(Contract):
 
     def test_it_gives_an_estimate_of_each_attribute(self) -> None:
         """Images (N, 2, D, H, W) give finite estimates (N, A), in eval mode after fit."""
-        module, data = self._fitted(), self._data()
+        module, images = self._fitted(), self._images()
         expect(not module.training, "fit gives a module in training mode; end with .eval()")
-        found = _read(module, data.images)
-        wanted = (len(data.images), len(self.component.attributes))
+        found = _read(module, images)
+        wanted = (len(images), len(self.component.attributes))
         expect(found.shape == wanted, f"estimates have shape {tuple(found.shape)}, not {wanted}")
         expect(bool(found.isfinite().all()), "an estimate is not finite")
-        self.found(f"{tuple(data.images.shape)} to {tuple(found.shape)}")
+        self.found(f"{tuple(images.shape)} to {tuple(found.shape)}")
 
     def test_its_estimates_are_in_the_attributes_units(self) -> None:
         """Continuous attributes are read in years and kg; binary ones as a logit."""
         data, module = self._data(), self._fitted()
         if isinstance(module, OnnxModule):
             raise SkipTest("trained elsewhere: what it reads off simple femurs means nothing")
-        found = _read(module, data.images).mean(dim=0)
+        found = _read(module, self._images()).mean(dim=0)
         for name, mean in zip(self.component.attributes, found.tolist(), strict=True):
             attribute = ATTRIBUTES[name]
             if attribute.kind == "binary":
@@ -100,18 +101,19 @@ class PredictorContract(Contract):
         family, data = self.component, self._data()
         built = family.build(family.attributes, data.view).eval()
         built.load_state_dict(self._fitted().state_dict())
-        same = torch.equal(_read(built, data.images), _read(self._fitted(), data.images))
+        images = self._images()
+        same = torch.equal(_read(built, images), _read(self._fitted(), images))
         expect(same, "with the weights of fit loaded, build's module reads something else")
 
     def test_it_is_deterministic(self) -> None:
         """The same images give the same estimates, to the last bit."""
-        module, images = self._fitted(), self._data().images
+        module, images = self._fitted(), self._images()
         same = torch.equal(_read(module, images), _read(module, images))
         expect(same, "reading the same images twice gives other estimates")
 
     def test_a_batch_equals_its_images_one_by_one(self) -> None:
         """A batch gives what its images give one by one."""
-        module, images = self._fitted(), self._data().images
+        module, images = self._fitted(), self._images()
         together = _read(module, images)
         singly = torch.cat([_read(module, one) for one in images.split(1)])
         worst = float(((together - singly).abs() / together.abs().clamp(min=1.0)).max())
@@ -124,7 +126,7 @@ class PredictorContract(Contract):
         if self.component.role is Role.READER:
             self.found("a reader; needs none")
             return
-        images = self._data().images[:2].clone().requires_grad_()
+        images = self._images()[:2].requires_grad_()
         estimates = self._fitted()(images)
         for column, name in enumerate(self.component.attributes):
             (gradient,) = torch.autograd.grad(
@@ -154,17 +156,20 @@ class PredictorContract(Contract):
 
     def test_it_writes_no_file(self) -> None:
         """Fit and reading write no file."""
+        image = self._images()[:1]
         with writes_only_below():
-            module = self._fit()
-            _read(module, self._data().images[:1])
+            _read(self._fit(), image)
 
     def test_what_a_call_costs(self) -> None:
         """Reading one image takes the time and memory stated."""
-        module, image = self._fitted(), self._data().images[:1]
+        module, image = self._fitted(), self._images()[:1]
         self.found(cost_in_words(lambda: _read(module, image)))
 
     def _data(self) -> TrainingData:
         return _seen(self.component.view)
+
+    def _images(self) -> Tensor:
+        return self._data().images[:]
 
     def _fitted(self) -> nn.Module:
         """Return the module of one fit, made once for all checks."""
@@ -180,7 +185,15 @@ class PredictorContract(Contract):
 
 @lru_cache(maxsize=8)
 def _seen(view: View) -> TrainingData:
-    return see_cohort(with_unknowns(make_people(SUBJECTS)), view).data
+    """Return the twelve as `qctkit train` gives them: views in files, read where asked for."""
+    folder = Path(tempfile.mkdtemp(dir=_files().name))
+    return see_cohort(with_unknowns(make_people(SUBJECTS)), folder, view).data
+
+
+@lru_cache(maxsize=1)
+def _files() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is gone when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="qctkit-testing-")
 
 
 def _read(module: nn.Module, images: Tensor) -> Tensor:

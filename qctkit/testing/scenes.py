@@ -8,11 +8,12 @@ from torch import Tensor
 
 from qctkit.contracts import Edit, Scene
 from qctkit.engine.scenes import view_scene
-from qctkit.predictors.training import see_cohort
+from qctkit.frame import locate
+from qctkit.predictors.training import as_tensor
 from qctkit.testing.femurs import make_people
-from qctkit.view import View
+from qctkit.view import View, see, spacing_of
 
-VIEW = View((20, 16, 16), 6.0)
+VIEW = View((20, 16, 16), spacing_of(6.0))
 """Coarse, so that a check takes milliseconds."""
 
 BATCH = 3
@@ -24,7 +25,11 @@ STEPS = 5.0
 @lru_cache(maxsize=1)
 def make_scene() -> Scene:
     """Return the scene of three femurs on a grid of ``(20, 16, 16)`` points of 6 mm."""
-    return view_scene(see_cohort(make_people(BATCH), VIEW).data.images, VIEW)
+    images = []
+    for one in make_people(BATCH):
+        frame = locate(one.femur, one.volume.geometry)
+        images.append(as_tensor(see(one.volume, one.femur, frame, VIEW)))
+    return view_scene(torch.stack(images), VIEW)
 
 
 def random_parameters(edit: Edit, seed: int = 0) -> dict[str, Tensor]:

@@ -22,10 +22,10 @@ from qctkit.progress import Silent
 from qctkit.simulate import SimulationSettings
 from qctkit.store.reader import CohortFile
 from qctkit.testing import PredictorContract
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from tests.predictors.third_party import SHAPE, TOML, hand_over, mean_density_model
 
-IMAGES = torch.from_numpy(trial_images(View(SHAPE, 6.0), 2))
+IMAGES = torch.from_numpy(trial_images(View(SHAPE, spacing_of(6.0)), 2))
 
 
 @pytest.fixture(scope="module")

@@ -31,10 +31,10 @@ from qctkit.validators.attributes import Attributes
 from qctkit.validators.density import Density
 from qctkit.validators.noise_texture import NoiseTexture
 from qctkit.validators.structure import Structure
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 from qctkit.volume import Volume
 
-SMALL_VIEW = View((20, 16, 16), 6.0)
+SMALL_VIEW = View((20, 16, 16), spacing_of(6.0))
 
 
 class TestDensityFamily(PredictorContract):

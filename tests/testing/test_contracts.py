@@ -27,7 +27,7 @@ from qctkit.testing import (
     ValidatorContract,
     run_contract,
 )
-from qctkit.view import View
+from qctkit.view import View, spacing_of
 
 
 def _broken(contract: type[Contract], component: object) -> str:
@@ -39,7 +39,7 @@ def _broken(contract: type[Contract], component: object) -> str:
     )
 
 
-COARSE = View((12, 10, 10), 10.0)
+COARSE = View((12, 10, 10), spacing_of(10.0))
 
 
 class MeanDensity(nn.Module):

@@ -67,11 +67,12 @@ class MonaiRegressor:
         module.mean.copy_(values.nanmean(dim=0))
         module.scale.copy_(((values - module.mean) ** 2).nanmean(dim=0).sqrt().clamp(min=1e-3))
         wanted = ((values - module.mean) / module.scale).nan_to_num()
+        images = data.images[:]  # small enough to be in memory, all of them
         adam = torch.optim.AdamW(module.network.parameters(), lr=self.learning_rate)
         module.train()
         for _ in range(self.epochs):
             adam.zero_grad()
-            errors = (module.standardised(data.images) - wanted)[known]
+            errors = (module.standardised(images) - wanted)[known]
             (errors**2).mean().backward()
             adam.step()
         return module.eval()

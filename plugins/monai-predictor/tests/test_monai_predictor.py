@@ -4,7 +4,7 @@ from qctkit_monai_predictor.predictor import MonaiRegressor
 from qctkit.plugin import TrainingData, View
 from qctkit.testing import PredictorContract, installed
 
-SMALL = View((16, 12, 16), 7.0)
+SMALL = View((16, 12, 16), (7.0, 7.0, 7.0))
 
 
 class TestMonaiRegressor(PredictorContract):
