@@ -6,6 +6,7 @@ A plugin that fails is left out, with its reason: it does not take the others do
 import copy
 import difflib
 import logging
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -202,6 +203,8 @@ class Registry:
         """
         try:
             yield
+        except PluginRunError:
+            raise
         except Exception as error:
             owner = self.owner(kind, name)
             if owner is None:
@@ -210,6 +213,40 @@ class Registry:
                 f"plugin {owner.name} ({owner.origin}) failed: {KINDS[kind]} {name}, {doing}: "
                 f"{in_words(error)}"
             ) from error
+
+    @contextmanager
+    def guarding_all(self, doing: str) -> Iterator[None]:
+        """Turn what is raised in any plugin's code into an error that names it.
+
+        Where edits, loss terms and predictors work together, the innermost line of a plugin in
+        the traceback tells whose it was.
+
+        Raises:
+            PluginRunError: a plugin raised something.
+        """
+        try:
+            yield
+        except PluginRunError:
+            raise
+        except Exception as error:
+            found = self._culprit(error)
+            if found is None:
+                raise
+            owner, function = found
+            raise PluginRunError(
+                f"plugin {owner.name} ({owner.origin}) failed: {function}, {doing}: "
+                f"{in_words(error)}"
+            ) from error
+
+    def _culprit(self, error: Exception) -> tuple[PluginState, str] | None:
+        """Return the plugin, and its function, in whose code an error was raised."""
+        packages = {one.target.split(":")[0].split(".")[0]: one for one in self.found}
+        found = None
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            package = str(frame.f_globals.get("__name__", "")).split(".")[0]
+            if package in packages:
+                found = packages[package], frame.f_code.co_qualname
+        return found
 
     def failed(self, failure: PluginRunError) -> str:
         """Keep a failure that the run goes on after, tell of it, and return it in words."""

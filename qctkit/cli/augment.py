@@ -66,7 +66,8 @@ def command(
     Clones a scan, changes it until frozen predictors read the target off it, and keeps it only if
     predictors that were never in the loop agree and its structure and density are those of a real
     femur. With no COHORT it simulates one, so that everything can be tried without data. Ends
-    with code 1 when fewer samples than wanted were accepted; those accepted are kept.
+    with code 1 when fewer samples than wanted were accepted, or a plugin failed on the way; those
+    accepted are kept.
 
     Targets are drawn from the cohort unless given: each candidate is asked for all the values of
     one other real subject, since attributes go together, of the same sex where sex is not carried.
@@ -131,4 +132,4 @@ def command(
     click.echo(f"cohort:    {real.path}")
     click.echo(f"samples:   {output}")
     click.echo(f"summary:   {page}")
-    return 0 if result.accepted >= result.wanted else 1
+    return 0 if result.accepted >= result.wanted and not registry.failures else 1

@@ -178,7 +178,7 @@ def test_a_validator_that_keeps_its_promises_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"edit": "none-such"}, "no edit is called 'none-such'"),
+        ({"edits": ("none-such",)}, "no edit is called 'none-such'"),
         ({"validators": ()}, "everything is accepted"),
         ({"predictors": ("reader-network",)}, "judge and party"),
         ({"may_carry": ("shoe_size",)}, "not known"),
