@@ -14,6 +14,7 @@ from qctkit.engine.render import moved_hu
 from qctkit.errors import CohortFileError, PluginRunError
 from qctkit.frame import locate
 from qctkit.networks import one_thread
+from qctkit.pipeline.needed_plugins import refuse_without_plugins
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.predictors.onnx_description import view_of
 from qctkit.progress import Progress
@@ -79,6 +80,7 @@ def validate(
 
     Raises:
         CohortFileError: the file holds no made samples, or was made from another cohort.
+        PluginError: a plugin that made the file is missing.
     """
     if made.run.get("command") != "augment":
         raise CohortFileError(f"{made.path} holds no made samples; give a file of `qctkit augment`")
@@ -86,6 +88,7 @@ def validate(
         raise CohortFileError(
             f"{made.path} was not made from {real.path}; give --against the cohort it came from"
         )
+    refuse_without_plugins(made, registry)
     validators = [registry.validator(name) for name in made.run["validators"]]
     reference = cohort_reference(real, progress)
     checks, rows = [], []
