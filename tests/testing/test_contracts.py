@@ -4,7 +4,7 @@
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +12,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qctkit.cohort import Cohort
-from qctkit.contracts import Candidate, Role, TrainingData, Verdict
+from qctkit.cohort import Cohort, Sample
+from qctkit.contracts import Candidate, Change, Role, Scene, TrainingData, Verdict
 from qctkit.density import DensityReference
+from qctkit.engine.edits.density_field import DensityField
+from qctkit.engine.losses.preservation import Size
 from qctkit.errors import ScanError
 from qctkit.exporters.nifti import NiftiExporter
+from qctkit.frame import FemurFrame
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.testing import (
     Contract,
+    EditContract,
     ExporterContract,
+    LossContract,
     PredictorContract,
     ReaderContract,
     RecipeContract,
@@ -28,6 +33,7 @@ from qctkit.testing import (
     run_contract,
 )
 from qctkit.view import View, spacing_of
+from qctkit.volume import Mask
 
 
 def _broken(contract: type[Contract], component: object) -> str:
@@ -230,3 +236,95 @@ def test_an_exporter_that_overwrites_and_hides_a_file_is_found() -> None:
     found = _broken(ExporterContract, Overwriting())
     assert "without being asked" in found
     assert "does not tell of" in found
+
+
+@dataclass(frozen=True)
+class FaultyField(DensityField):
+    """The density field with one promise broken."""
+
+    fault: str = ""
+
+    def start(self, batch: int, view: View) -> dict[str, Tensor]:
+        zero = super().start(batch, view)
+        return {n: v + 1.0 for n, v in zero.items()} if self.fault == "starts at one" else zero
+
+    def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
+        after = super().apply(scene, parameters)
+        hu = after.hu
+        if self.fault == "no identity":
+            hu = hu + 1.0
+        if self.fault == "mixes the batch":
+            hu = hu + (after.hu - scene.hu).mean()
+        if self.fault == "no gradient":
+            hu = hu.detach() + 0.0 * parameters["shift_hu"].sum()
+        if self.fault == "random":
+            hu = hu + torch.rand(()) * (after.hu - scene.hu)
+        femur = scene.femur.clone() if self.fault == "copies the femur" else after.femur
+        return replace(after, hu=hu, femur=femur)
+
+    def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
+        region = super().region(sample, frame, view)
+        return region[1:] if self.fault == "another region" else region
+
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
+        within = super().within_limits(scene, parameters)
+        return ~within if self.fault == "out of limits" else within
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("starts at one", "not at zero"),
+        ("no identity", "at zero, hu of the view changes"),
+        ("mixes the batch", "largest difference"),
+        ("no gradient", "zero"),
+        ("random", "other HU"),
+        ("copies the femur", "the femur is another"),
+        ("another region", "its region is"),
+        ("out of limits", "out of limits"),
+    ],
+)
+def test_an_edit_that_breaks_a_promise_is_found(fault: str, words: str) -> None:
+    assert words in _broken(EditContract, FaultyField(fault=fault))
+
+
+def test_an_edit_without_a_spread_is_found() -> None:
+    assert "spreads are of []" in _broken(EditContract, FaultyField(spreads={}))
+
+
+@dataclass(frozen=True)
+class FaultySize(Size):
+    """The size of a change with one promise broken."""
+
+    fault: str = ""
+
+    def __call__(self, change: Change) -> Tensor:
+        cost = super().__call__(change)
+        if self.fault == "never nothing":
+            cost = cost + 1.0
+        if self.fault == "mixes the batch":
+            cost = cost + cost.mean()
+        if self.fault == "one for all":
+            cost = cost.sum()
+        if self.fault == "a root":
+            cost = cost.sqrt()
+        if self.fault == "random":
+            cost = cost * (1.0 + torch.rand(()))
+        if self.fault == "decreases":
+            cost = cost * torch.exp(-cost)
+        return cost
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("never nothing", "at the identity it costs"),
+        ("mixes the batch", "own sample alone"),
+        ("one for all", "shape"),
+        ("a root", "not finite"),
+        ("random", "it varies"),
+        ("decreases", "does not cost more"),
+    ],
+)
+def test_a_loss_term_that_breaks_a_promise_is_found(fault: str, words: str) -> None:
+    assert words in _broken(LossContract, FaultySize(fault=fault))
