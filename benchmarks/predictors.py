@@ -254,9 +254,10 @@ def measured_features(
     """Return the features ``(N, F)`` of a cohort's first subjects, kept in the folder."""
     parts = []
     for first in range(0, len(data.images), BLOCK):
-        path = folder / f"features-{_code()}-{seed}-{first:05d}.npy"
+        last = min(first + BLOCK, len(data.images))
+        path = folder / f"features-{_code()}-{seed}-{first:05d}-{last:05d}.npy"
         if not path.is_file():
-            block = data.take(range(first, min(first + BLOCK, len(data.images))))
+            block = data.take(range(first, last))
             with torch.no_grad():
                 np.save(path, model.features(on_view(block, HIP_VIEW).images).numpy())
         parts.append(np.load(path))

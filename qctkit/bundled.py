@@ -59,12 +59,21 @@ def register_predictors() -> "Sequence[PredictorFamily]":
 @hookimpl
 def register_edits() -> "Sequence[Edit]":
     """Return the edits of density, shape and soft tissue, and the study's free voxels."""
+    from qctkit.engine.edits.cohort_change import CohortDensity, CohortShape, cohort_tissue
     from qctkit.engine.edits.density_field import DensityField
     from qctkit.engine.edits.morph import Morph
     from qctkit.engine.edits.soft_tissue import SoftTissue
     from qctkit.engine.edits.voxel import Voxel
 
-    return (DensityField(), Morph(), SoftTissue(), Voxel())
+    return (
+        DensityField(),
+        Morph(),
+        SoftTissue(),
+        CohortDensity(),
+        cohort_tissue(),
+        CohortShape(),
+        Voxel(),
+    )
 
 
 @hookimpl
@@ -88,10 +97,11 @@ def register_validators() -> "Sequence[Validator]":
 
 @hookimpl
 def register_recipes() -> "Sequence[Recipe]":
-    """Return the source study's baseline; femur-density is a plugin of its own."""
+    """Return femur-morph and the source study's baseline; femur-density is a plugin of its own."""
+    from qctkit.recipes.femur_morph import femur_morph
     from qctkit.recipes.voxel_baseline import voxel_baseline
 
-    return (voxel_baseline(),)
+    return (femur_morph(), voxel_baseline())
 
 
 @hookimpl

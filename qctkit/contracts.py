@@ -565,6 +565,10 @@ class Recipe:
         least_r2: lower 5 % bound of that skill for an attribute to be carried.
         drives_all: drive every attribute although none is carried (the study's algorithm).
         steps, patience: at most so many steps; stalled after so many without improvement.
+        from_atlas: start from what the cohort's atlas says of the change asked, not from nothing.
+        held: parameters of the edits, ``edit.parameter``, that stay at their start.
+        follows_measures: aim at what every measure of the drivers should become, where they read
+            from measures, and not only at what they should read.
     """
 
     name: str
@@ -579,3 +583,6 @@ class Recipe:
     drives_all: bool = False
     steps: int = 150
     patience: int = 25
+    from_atlas: bool = False
+    held: tuple[str, ...] = ()
+    follows_measures: bool = False

@@ -20,10 +20,10 @@ FOLLOW = run_path(str(DOCS / "follow.py"))
 
 PIP = """\
 #!/bin/sh
-# pip install -e A -e B
+# pip install -q -e A -e B
 shift
 for folder in "$@"; do
-  [ "$folder" = -e ] && continue
+  case "$folder" in -*) continue ;; esac
   {python} -m pip install -q --no-deps --no-build-isolation --no-index --target {site} ./$folder
 done
 """

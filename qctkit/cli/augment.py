@@ -71,9 +71,8 @@ def command(
 
     Targets are drawn from the cohort unless given: each candidate is asked for all the values of
     one other real subject, since attributes go together, of the same sex where sex is not carried.
-    A target is possible for attributes that
-    the recipe carries; the others keep the source's value. What lies beyond the cohort is made,
-    with a warning, and marked as extrapolation.
+    A target is possible for attributes that the recipe carries; the others keep the source's
+    value. What lies beyond the cohort is made, with a warning, and marked as extrapolation.
 
     \b
     Examples:

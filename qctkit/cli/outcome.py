@@ -32,6 +32,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "loss", _curve(record["losses"])
     for name, one in record["parameters"].items():
         yield name, _parameter(one)
+    for name, value in record["figures"].items():
+        yield name, f"{value:g}"
     yield "versions", ", ".join(f"{name} {found}" for name, found in record["versions"].items())
 
 

@@ -63,6 +63,8 @@ def command(
         raise InputError("give the samples to replay, or --all for every one of the file")
     if spacing_mm is not None and output is None:
         raise InputError("--spacing-mm makes new voxels; say with -o where to write them")
+    if output is not None and any(_same_file(output, one) for one in (cohort, source)):
+        raise InputError(f"-o {output} is an input itself; it would be lost, choose another name")
     made, progress = CohortFile(cohort), shown_progress()
     chosen = made.sample_ids if every else tuple(dict.fromkeys(samples))
     for sample_id in chosen:
@@ -70,7 +72,7 @@ def command(
     replayer = Replayer(made, CohortFile(source), chosen_registry())
     if output is not None:
         written = write_replayed(
-            replayer, made, chosen, output, progress, spacing_mm=spacing_mm, overwrite=overwrite
+            replayer, chosen, output, progress, spacing_mm=spacing_mm, overwrite=overwrite
         )
         click.echo(f"{len(written)} samples replayed to {output}")
         return 0
@@ -78,3 +80,7 @@ def command(
     for sample_id, problem in problems.items():
         click.echo(problem or f"{sample_id}: the same, byte for byte")
     return int(any(problems.values()))
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

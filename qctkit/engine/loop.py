@@ -1,6 +1,6 @@
 """The optimisation: frozen predictors, an edit per clone, Adam on the edit's parameters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qctkit.contracts import Change, Edit, LossTerm, Scene
+from qctkit.engine.framing import reframed
 
 REACHED_WITHIN = 0.15
 """A reading counts as reached within this share of the predictor's typical error."""
@@ -30,17 +31,17 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Aim:
-    """What one predictor in the loop should come to read of one attribute.
+    """What one predictor in the loop should come to read, or to measure.
 
     Attributes:
-        read: the predictor's column for the attribute, images ``(N, 2, D, H, W)`` to ``(N,)``.
-        wanted: readings wanted, ``(N,)``; NaN where this sample has no such target.
-        typical_error: the predictor's error on unseen subjects, which weighs its aim.
+        read: readings of images ``(N, 2, D, H, W)``, ``(N, C)``.
+        wanted: readings wanted, ``(N, C)``; NaN where this sample has no such target.
+        typical_error: ``(C,)``, the error on unseen subjects, which weighs each reading.
     """
 
     read: Callable[[Tensor], Tensor]
     wanted: Tensor
-    typical_error: float
+    typical_error: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +70,21 @@ def optimise(
     *,
     steps: int,
     patience: int,
+    held: Collection[str] = (),
     tick: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Return the outcome of each sample in the batch.
 
     Minimises, per sample, the mean over aims of ((reading - wanted) / typical error)^2 plus the
-    weighted preservation terms. Samples never influence one another.
+    weighted preservation terms. Samples never influence one another. Parameters that are held,
+    or whose edit gives them no step, stay at their start and cost nothing.
     """
-    parameters = {name: values.clone().requires_grad_() for name, values in start.items()}
+    free = [name for name in start if edit.step_sizes[name] > 0.0 and name not in held]
+    parameters = {
+        name: values.clone().requires_grad_(name in free) for name, values in start.items()
+    }
     optimiser = torch.optim.Adam(
-        [{"params": [values], "lr": edit.step_sizes[name]} for name, values in parameters.items()]
+        [{"params": [parameters[name]], "lr": edit.step_sizes[name]} for name in free]
     )
     batch = [_Progress() for _ in scene.hu]
     for step in range(steps):
@@ -87,7 +93,7 @@ def optimise(
             break
         chosen = {name: values[running] for name, values in parameters.items()}
         shown = scene.take(running)
-        loss, reached = _evaluate(shown, edit, chosen, aims, preservation, running)
+        loss, reached = _evaluate(shown, edit, chosen, free, aims, preservation, running)
         with torch.no_grad():
             allowed = edit.within_limits(shown, chosen)
         for place, row in enumerate(running.tolist()):
@@ -112,14 +118,16 @@ def _evaluate(
     scene: Scene,
     edit: Edit,
     parameters: Mapping[str, Tensor],
+    free: Sequence[str],
     aims: Sequence[Aim],
     preservation: Sequence[tuple[float, LossTerm]],
     rows: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss ``(N,)``, and whether every aim is reached ``(N,)``."""
     after = edit.apply(scene, parameters)
-    images = torch.stack([after.hu, after.femur], dim=1)
-    change = Change(edit, scene, after, parameters)
+    shown = reframed(scene, after) if edit.reach_mm else after
+    images = torch.stack([shown.hu, shown.femur], dim=1)
+    change = Change(edit, scene, after, {name: parameters[name] for name in free})
     loss = torch.zeros(len(rows))
     reached = torch.ones(len(rows), dtype=torch.bool)
     for aim in aims:
@@ -127,8 +135,8 @@ def _evaluate(
         asked = ~wanted.isnan()
         error = (aim.read(images) - torch.nan_to_num(wanted)) / aim.typical_error
         error = torch.where(asked, error, 0.0)
-        loss = loss + error.square() / len(aims)
-        reached &= error.detach().abs() <= REACHED_WITHIN
+        loss = loss + error.square().mean(dim=1) / len(aims)
+        reached &= (error.detach().abs() <= REACHED_WITHIN).all(dim=1)
     for weight, term in preservation:
         loss = loss + weight * term(change)
     return loss, reached

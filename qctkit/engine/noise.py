@@ -15,7 +15,7 @@ from qctkit.geometry import Shape
 
 Array = NDArray[np.float32]
 
-FIRST_WINDOW: Shape = (1, 3, 3)
+FIRST_WINDOW: Shape = (0, 3, 3)
 WINDOW: Shape = (1, 5, 5)
 """Voxels to each side over which a voxel is averaged with those like it, along ``(D, H, W)``: wide
 enough that only noise coarser than about ten voxels is left in the tissue."""

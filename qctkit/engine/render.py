@@ -17,7 +17,7 @@ from qctkit.frame import FemurFrame
 from qctkit.view import View, see
 from qctkit.volume import INT16_RANGE, Mask, Volume
 
-SLAB_VOXELS = 8_000_000
+SLAB_VOXELS = 16_000_000
 """Voxels worked on at once; about 100 bytes each are in use."""
 
 BLUR_MARGIN_MM = 4.0

@@ -12,7 +12,7 @@ from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
 from qctkit.errors import PluginRunError
 from qctkit.frame import locate
-from qctkit.pipeline.augment_aims import batch_aims
+from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
 from qctkit.pipeline.augment_work import Work, begin
@@ -43,11 +43,12 @@ def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
     return optimise(
         view_scene(images, plan.view),
         plan.edit,
-        plan.edit.start(len(batch), plan.view),
+        batch_start(plan, batch, images),
         batch_aims(plan, batch, images),
         [(weight, plan.terms[name]) for name, weight in plan.recipe.preservation.items()],
         steps=plan.recipe.steps,
         patience=plan.recipe.patience,
+        held=plan.recipe.held,
     )
 
 

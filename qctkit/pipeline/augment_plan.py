@@ -11,6 +11,7 @@ from qctkit.engine.edits.composition import compose
 from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
 from qctkit.errors import PluginError
+from qctkit.pipeline.augment_cohort import Learned, learn
 from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.carry import Carrying, reads
 from qctkit.pipeline.reference import cohort_reference
@@ -54,7 +55,11 @@ class AugmentOptions:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything that stays the same from candidate to candidate."""
+    """Everything that stays the same from candidate to candidate.
+
+    ``view`` is the grid that is optimised on, that of the predictors that drive; ``learned`` what
+    a recipe needs to know of the whole cohort.
+    """
 
     cohort: CohortFile
     recipe: Recipe
@@ -71,12 +76,8 @@ class Plan:
     targets: tuple[Target, ...]
     options: AugmentOptions
     registry: Registry
-
-    @property
-    def view(self) -> View:
-        """The grid that is optimised on: that of the predictors that drive."""
-        names = [one.name for one in self.drivers] or [self.recipe.carried_by]
-        return self.predictors.shared_view(names)
+    view: View
+    learned: Learned | None
 
 
 def make_plan(
@@ -99,6 +100,7 @@ def make_plan(
     driven = _readable(drivers) if recipe.drives_all else carried
     sources = {sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids}
     check_targets(options.targets, sources, recipe, driven, outcomes)
+    view = predictors.shared_view([one.name for one in drivers] or [recipe.carried_by])
     targets = options.targets[: options.budget] or drawn_targets(
         sources, driven, options.limits, seed=options.seed, most=options.budget
     )
@@ -118,6 +120,8 @@ def make_plan(
         targets=targets,
         options=options,
         registry=registry,
+        view=view,
+        learned=learn(cohort, recipe, drivers, view, progress) if driven else None,
     )
 
 

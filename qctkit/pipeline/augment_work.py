@@ -1,5 +1,6 @@
 """One candidate on its way: its target, its source, and the source as the loop sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,11 @@ class Work:
         source = self.source.subject.value(attribute)
         wanted = self.target.values.get(attribute)
         return 0.0 if source is None or wanted is None else wanted - source
+
+    def attributes(self, names: Sequence[str]) -> tuple[dict[str, float | None], dict[str, float]]:
+        """Return the source's attributes, and those asked: where nothing is asked, its own."""
+        now = {name: self.source.subject.value(name) for name in names}
+        return now, {name: self.target.values[name] for name in names if name in self.target.values}
 
 
 def begin(plan: Plan, number: int) -> Work:

@@ -53,6 +53,10 @@ class Replayer:
     assumed. At another resolution the source is resampled and the same edit applied to it, since
     an edit's parameters know no voxel grid.
 
+    Attributes:
+        made: the file whose samples are made again.
+        real: the cohort that they were made from.
+
     Raises:
         CohortFileError: the file holds no made samples, or was made from another cohort.
         PluginError: a plugin that made the file is missing.
@@ -68,7 +72,7 @@ class Replayer:
                 f"{made.path} was not made from {real.path}; give --source the cohort it came from"
             )
         refuse_without_plugins(made, registry)
-        self._made, self._real, self._registry = made, real, registry
+        self.made, self.real, self._registry = made, real, registry
 
     def replay(self, sample_id: str, spacing_mm: Triple | None = None) -> Sample:
         """Return a sample made again, at its own or another resolution.
@@ -77,25 +81,29 @@ class Replayer:
             ReplayError: it comes out otherwise than it is stored, or cannot be made here.
             CohortFileError: there is no such sample, or it is damaged.
         """
-        stored = self._made.load(sample_id)
+        stored = self.made.load(sample_id)
         if stored.synthesis is None or REPLAYED in stored.synthesis.record:
             raise ReplayError(
                 f"{sample_id} was not made by a recipe on its source's own grid; replay a sample "
                 "as `qctkit augment` wrote it"
             )
         making = self._making(sample_id, stored.synthesis)
-        again = _make(stored, stored.synthesis, making)
-        _refuse_another(stored, again, stored.synthesis.record)
-        if spacing_mm is None:
-            return again
-        resampled = replace(making, source=resample(making.source, spacing_mm))
+        with one_thread():
+            again = _make(stored, stored.synthesis, making)
+            _refuse_another(stored, again, stored.synthesis.record)
+            if spacing_mm is None:
+                return again
+            resampled = replace(making, source=resample(making.source, spacing_mm))
+            return _make(stored, self._noted(sample_id, stored.synthesis, resampled), resampled)
+
+    def _noted(self, sample_id: str, synthesis: Synthesis, making: _Making) -> Synthesis:
+        """Return a synthesis whose record says that the sample lies on another grid."""
         note = {
-            "of_sha256": str(self._made.row(sample_id)[schema.SHA256]),
-            "spacing_mm": list(resampled.source.volume.spacing_mm),
+            "of_sha256": str(self.made.row(sample_id)[schema.SHA256]),
+            "spacing_mm": list(making.source.volume.spacing_mm),
             "how": HOW,
         }
-        record = {**stored.synthesis.record, REPLAYED: note}
-        return _make(stored, replace(stored.synthesis, record=record), resampled)
+        return replace(synthesis, record={**synthesis.record, REPLAYED: note})
 
     def _making(self, sample_id: str, synthesis: Synthesis) -> _Making:
         """Return what made a sample.
@@ -116,14 +124,13 @@ class Replayer:
                 f"{sample_id} cannot be made without its edit: {error}; install the plugin that "
                 "brings it"
             ) from error
-        source = self._real.load(synthesis.source_sample_id)
+        source = self.real.load(synthesis.source_sample_id)
         frame = locate(source.femur, source.volume.geometry)
         return _Making(source, edit, frame, view_of(record["view"]))
 
 
 def write_replayed(
     replayer: Replayer,
-    made: CohortFile,
     sample_ids: Sequence[str],
     output: Path,
     progress: Progress,
@@ -137,11 +144,11 @@ def write_replayed(
         ReplayError: a sample comes out otherwise than it is stored.
         OutputExistsError: the output is there and ``overwrite`` is not set.
     """
+    made = replayer.made
     run = {**made.run, "replay": {"of": made.fingerprint, "spacing_mm": spacing_mm}}
     with (
         CohortWriter(output, run, window=made.window, overwrite=overwrite) as writer,
         progress.task("replaying samples", len(sample_ids)) as task,
-        one_thread(),
     ):
         for position, sample_id in enumerate(sample_ids):
             writer.add(position, replayer.replay(sample_id, spacing_mm))
@@ -154,7 +161,7 @@ def check_replays(
 ) -> dict[str, str]:
     """Return, for each sample, in words why it does not come out the same; empty where it does."""
     problems = {}
-    with progress.task("replaying samples", len(sample_ids)) as task, one_thread():
+    with progress.task("replaying samples", len(sample_ids)) as task:
         for sample_id in sample_ids:
             try:
                 replayer.replay(sample_id)

@@ -79,6 +79,11 @@ class LinearOnFeatures(nn.Module):
         """Return estimates ``(N, A)`` in the attributes' own units, logits for binary ones."""
         return self.read(self.measure(image))
 
+    @property
+    def shape_columns(self) -> tuple[int, ...]:
+        """Return none: densities alone."""
+        return ()
+
     def measure(self, image: Tensor) -> Tensor:
         """Return the features ``(N, F)`` of images, HU."""
         found: Tensor = self.features(image)

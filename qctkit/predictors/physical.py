@@ -68,6 +68,11 @@ class PhysicalPredictor(nn.Module):
         """Return estimates ``(N, A)`` in the attributes' own units, a logit for sex."""
         return self.read(self.measure(image))
 
+    @property
+    def shape_columns(self) -> tuple[int, ...]:
+        """Return the columns of sizes."""
+        return tuple(FEATURES.index(name) for name in SIZE)
+
     def measure(self, image: Tensor) -> Tensor:
         """Return the features ``(N, F)`` of images."""
         found: Tensor = self.features(image)

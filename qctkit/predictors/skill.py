@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from qctkit.cohort import Record
@@ -39,9 +40,10 @@ class Skill:
 
     Attributes:
         subjects: how many had the attribute.
-        figures: continuous: mae, rmse (in the attribute's unit), r2; binary: accuracy, auc and
-            the confusion matrix (true_f_read_f and so on).
-        r2_low: 5th percentile of r2 over bootstrap draws of subjects (continuous only).
+        figures: continuous: mae, rmse (in the attribute's unit), r2; binary: accuracy, auc, the
+            confusion matrix (true_f_read_f and so on), and r2 of the probability, which is Brier's
+            skill score.
+        r2_low: 5th percentile of r2 over bootstrap draws of subjects.
         response: the line of readings on true values.
     """
 
@@ -77,10 +79,10 @@ def skill_of(
     names = np.asarray(groups)[known]
     response = _response(true, read)
     count = len(set(names))
-    if kind == "binary":
-        return Skill(count, _binary_figures(true, read), response)
-    draws = _bootstrap_r2(true, read, names)
-    return Skill(count, _continuous_figures(true, read), response, float(np.quantile(draws, 0.05)))
+    binary = kind == "binary"
+    figures = _binary_figures(true, read) if binary else _continuous_figures(true, read)
+    draws = _bootstrap_r2(true, _probability(read) if binary else read, names)
+    return Skill(count, figures, response, float(np.quantile(draws, 0.05)))
 
 
 def r2(true: NDArray[np.floating], read: NDArray[np.floating]) -> float:
@@ -112,11 +114,16 @@ def _binary_figures(true: NDArray[np.floating], read: NDArray[np.floating]) -> d
     return {
         "accuracy": float((male == read_male).mean()),
         "auc": float(roc_auc_score(male, read)),
+        "r2": r2(true, _probability(read)),
         "true_f_read_f": float((~male & ~read_male).sum()),
         "true_f_read_m": float((~male & read_male).sum()),
         "true_m_read_f": float((male & ~read_male).sum()),
         "true_m_read_m": float((male & read_male).sum()),
     }
+
+
+def _probability(logit: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(expit(logit), dtype=np.float64)
 
 
 def _bootstrap_r2(

@@ -34,7 +34,15 @@ PREFIX = "spread/"
 
 @runtime_checkable
 class FeatureReader(Protocol):
-    """A module that reads features: ``forward(image)`` is ``read(measure(image))``."""
+    """A module that reads features: ``forward(image)`` is ``read(measure(image))``.
+
+    ``shape_columns`` are the features of the femur's outer shape.
+    """
+
+    @property
+    def shape_columns(self) -> tuple[int, ...]:
+        """Which features are of the femur's outer shape."""
+        ...
 
     def measure(self, image: Tensor) -> Tensor:
         """Return features ``(N, F)`` of images ``(N, 2, D, H, W)``."""
@@ -134,7 +142,7 @@ def continuous(attributes: Sequence[str]) -> list[str]:
 def measured(reader: FeatureReader, data: TrainingData) -> Tensor:
     """Return the features ``(N, F)`` of subjects, one image at a time."""
     with torch.no_grad():
-        return torch.cat([reader.measure(one) for one in data.singly()])
+        return torch.cat([reader.measure(image) for image in data.singly()])
 
 
 def leverages(

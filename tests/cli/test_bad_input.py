@@ -213,6 +213,12 @@ def test_a_replay_of_what_cannot_be(
     assert words in refused("replay", made, *given, "--source", real)
 
 
+def test_a_replay_onto_its_own_source(refused: Callable[..., str], made: Path, real: Path) -> None:
+    asked = ("replay", made, "--all", "--source", real, "--overwrite")
+    assert "would be lost" in refused(*asked, "-o", real)
+    assert "would be lost" in refused(*asked, "-o", made)
+
+
 def test_a_replay_from_another_cohort(refused: Callable[..., str], made: Path) -> None:
     assert "--source" in refused("replay", made, "--all", "--source", made)
 

@@ -30,16 +30,16 @@ def scene(people: tuple[Sample, ...], small_view: View) -> Scene:
 
 def _mean_hu(images: Tensor) -> Tensor:
     hu, femur = images[:, 0], images[:, 1]
-    return (hu * femur).sum(dim=(1, 2, 3)) / femur.sum(dim=(1, 2, 3))
+    return ((hu * femur).sum(dim=(1, 2, 3)) / femur.sum(dim=(1, 2, 3)))[:, None]
 
 
 def _blind(images: Tensor) -> Tensor:
-    return 0.0 * images.sum(dim=(1, 2, 3, 4))
+    return 0.0 * images.sum(dim=(1, 2, 3, 4))[:, None]
 
 
 def _aim(scene: Scene, change_hu: list[float], error: float = 50.0) -> Aim:
     now = _mean_hu(torch.stack([scene.hu, scene.femur], dim=1))
-    return Aim(_mean_hu, now + torch.tensor(change_hu), error)
+    return Aim(_mean_hu, now + torch.tensor(change_hu)[:, None], torch.tensor([error]))
 
 
 def _run(
@@ -60,7 +60,9 @@ def test_an_aim_that_can_be_reached_is_reached_and_says_so(scene: Scene, small_v
 
 
 def test_an_aim_that_nothing_moves_stalls(scene: Scene, small_view: View) -> None:
-    (first, *_) = _run(scene, small_view, [Aim(_blind, torch.full((3,), 9.0), 1.0)], patience=10)
+    (first, *_) = _run(
+        scene, small_view, [Aim(_blind, torch.full((3, 1), 9.0), torch.ones(1))], patience=10
+    )
     assert first.stop is Stop.STALLED
     assert first.steps == 11
 

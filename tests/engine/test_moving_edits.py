@@ -7,8 +7,10 @@ from qctkit.cohort import Sample
 from qctkit.contracts import Edit, Scene
 from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.soft_tissue import FAT_HU, LEAN_HU, SoftTissue
+from qctkit.engine.framing import reframed
+from qctkit.engine.render import render
 from qctkit.engine.scenes import view_scene
-from qctkit.frame import FemurFrame
+from qctkit.frame import FemurFrame, locate
 from qctkit.predictors.training import as_tensor
 from qctkit.view import View, see, spacing_of
 
@@ -136,3 +138,36 @@ def test_results_repeat_to_the_last_bit(scene: Scene) -> None:
     parameters = _random(Morph(), "velocity_mm", 4.0)
     first, again = (Morph().apply(scene, parameters).hu for _ in range(2))
     assert torch.equal(first, again)
+
+
+def test_a_femur_that_did_not_move_is_seen_as_before(scene: Scene) -> None:
+    assert torch.equal(reframed(scene, scene).hu, scene.hu)
+
+
+def test_a_femur_is_seen_about_its_own_centre_wherever_it_moved(scene: Scene) -> None:
+    parameters = Morph().start(1, VIEW)
+    parameters["velocity_mm"][:, 2] = 6.0
+    after = Morph().apply(scene, parameters)
+    shown = reframed(scene, after)
+    inside = scene.femur > 0.9
+    moved = (after.femur - scene.femur)[inside].abs().mean()
+    assert (shown.femur - scene.femur)[inside].abs().mean() < 0.4 * moved
+
+
+def test_what_the_loop_sees_is_what_is_seen_of_the_rendered_scan(
+    sample: Sample, frame: FemurFrame, scene: Scene
+) -> None:
+    parameters = _random(Morph(), "velocity_mm", 4.0)
+    in_loop = reframed(scene, Morph().apply(scene, parameters))
+    region = Morph().region(sample, frame, VIEW)
+    one = {name: values[0] for name, values in parameters.items()}
+    made = render(sample, Morph(), one, region, frame, VIEW)
+    own_frame = locate(made.femur, made.volume.geometry)
+    seen = as_tensor(see(made.volume, made.femur, own_frame, VIEW))
+    inner = (slice(6, -6),) * 3  # the view's border lies outside this small scan
+    unmoved = torch.stack([scene.hu[0], scene.femur[0]])
+    looped = torch.stack([in_loop.hu[0], in_loop.femur[0]])
+    for channel in (0, 1):
+        apart = (looped[channel] - seen[channel])[inner].abs().mean()
+        moved = (unmoved[channel] - seen[channel])[inner].abs().mean()
+        assert apart < 0.7 * moved

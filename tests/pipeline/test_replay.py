@@ -22,18 +22,22 @@ from qctkit.store.writer import CohortWriter
 REGISTRY = load_registry()
 
 
-@pytest.fixture(scope="module", params=["femur-density", "voxel-baseline"])
+EDITS = [("density-field",), ("voxel",), ("density-field", "morph", "soft-tissue")]
+
+
+@pytest.fixture(scope="module", params=EDITS, ids="+".join)
 def made(
     request: pytest.FixtureRequest,
     real: CohortFile,
     trained: Callable[..., PredictorSet],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> CohortFile:
-    """Return samples of a recipe, asked to be ten years older."""
+    """Return samples of some edits, asked to be ten years older."""
     recipe = replace(
-        REGISTRY.recipe(request.param),
+        REGISTRY.recipe("femur-density"),
+        edits=request.param,
         predictors=("bone-density",),
-        validators=("structure",),
+        validators=(),
         steps=8,
     )
     targets = tuple(
@@ -72,7 +76,7 @@ def test_samples_come_out_with_the_checksums_that_are_stored(
     made: CohortFile, real: CohortFile, tmp_path: Path
 ) -> None:
     path = tmp_path / "again.h5"
-    again = write_replayed(replayer(made, real), made, made.sample_ids, path, Silent())
+    again = write_replayed(replayer(made, real), made.sample_ids, path, Silent())
     assert again.fingerprint == made.fingerprint
     assert list(again.table["sha256"]) == list(made.table["sha256"])
 
@@ -132,8 +136,9 @@ def test_on_a_finer_grid_the_same_change_is_made(made: CohortFile, real: CohortF
     d, h, w = change.shape
     fine_change = _change(fine, fine_source).reshape(d, 2, h, 2, w, 2).mean(axis=(1, 3, 5))
     inside = ndimage.binary_erosion(source.femur.voxels)
-    assert np.corrcoef(change[inside], fine_change[inside])[0, 1] > 0.95
-    assert fine_change[inside].mean() == pytest.approx(change[inside].mean(), rel=0.1)
+    assert np.corrcoef(change[inside], fine_change[inside])[0, 1] > 0.9
+    size = np.sqrt(np.mean(change[inside] ** 2))
+    assert abs((fine_change - change)[inside].mean()) < 0.1 * size
 
 
 def _change(sample: Sample, source: Sample) -> np.ndarray:
@@ -145,9 +150,7 @@ def test_a_replay_on_another_grid_says_so_and_is_not_replayed_again(
 ) -> None:
     path = tmp_path / "coarse.h5"
     first = made.sample_ids[:1]
-    coarse = write_replayed(
-        replayer(made, real), made, first, path, Silent(), spacing_mm=(8.0, 6.0, 6.0)
-    )
+    coarse = write_replayed(replayer(made, real), first, path, Silent(), spacing_mm=(8.0, 6.0, 6.0))
     sample = coarse.load(first[0])
     assert sample.synthesis is not None
     note = sample.synthesis.record["replayed"]

@@ -25,8 +25,10 @@ from qctkit.view import View
 
 
 @pytest.fixture(scope="module")
-def dense(people: tuple[Sample, ...], small_view: View) -> TrainedPredictor:
-    seen = see_cohort(people, small_view)
+def dense(
+    people: tuple[Sample, ...], small_view: View, tmp_path_factory: pytest.TempPathFactory
+) -> TrainedPredictor:
+    seen = see_cohort(people, tmp_path_factory.mktemp("views"), small_view)
     family = DensityFamily(view=small_view)
     trained = train_predictors(seen, [family], TrainingSettings(folds=3), {}, lambda _: None)
     return trained.named("bone-density")
@@ -93,9 +95,9 @@ def test_intervals_of_honest_spreads_hold_what_they_promise() -> None:
 
 
 def test_a_trained_predictor_is_less_sure_of_a_femur_unlike_all(
-    dense: TrainedPredictor, people: tuple[Sample, ...], small_view: View
+    dense: TrainedPredictor, people: tuple[Sample, ...], small_view: View, tmp_path: Path
 ) -> None:
-    images = see_cohort(people[:2], small_view).data.images
+    images = see_cohort(people[:2], tmp_path, small_view).data.images[:]
     odd = images.clone()
     odd[:, 0] = 3000.0 - odd[:, 0]
     age = len(dense.attributes)

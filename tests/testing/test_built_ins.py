@@ -16,6 +16,7 @@ from qctkit.predictors.network import network_families
 from qctkit.predictors.physical import PhysicalFamily
 from qctkit.readers.nifti import NiftiReader
 from qctkit.readers.nrrd import NrrdReader
+from qctkit.recipes.femur_morph import femur_morph
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.testing import (
     EditContract,
@@ -98,6 +99,10 @@ class TestNoiseTexture(ValidatorContract):
     component = NoiseTexture()
 
 
+class TestFemurMorph(RecipeContract):
+    component = femur_morph()
+
+
 class TestVoxelBaseline(RecipeContract):
     component = voxel_baseline()
 
@@ -136,5 +141,11 @@ def test_every_built_in_is_checked() -> None:
         for one in globals().values()
         if isinstance(one, type) and "component" in vars(one)
     }
-    for hook in (bundled.register_validators, bundled.register_recipes, bundled.register_exporters):
+    for hook in (bundled.register_validators, bundled.register_exporters):
         assert {type(one) for one in hook()} <= checked
+    named = {
+        one.component.name
+        for one in globals().values()
+        if isinstance(one, type) and issubclass(one, RecipeContract) and "component" in vars(one)
+    }
+    assert {one.name for one in bundled.register_recipes()} == named

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Edit, Scene
+from qctkit.engine.atlas import Start
 from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import Mask
@@ -20,6 +21,26 @@ _Value = TypeVar("_Value")
 def compose(edits: Sequence[Edit]) -> Edit:
     """Return edits as one that applies them in order; one alone is itself."""
     return edits[0] if len(edits) == 1 else Composition(tuple(edits))
+
+
+@runtime_checkable
+class StartedByAtlas(Protocol):
+    """An edit whose parameters an atlas can say."""
+
+    def from_atlas(self, start: Start) -> dict[str, Tensor]:
+        """Return the parameters that the atlas says."""
+        ...
+
+
+def from_atlas(edit: Edit, start: Start) -> dict[str, Tensor]:
+    """Return the parameters of those edits that an atlas can start."""
+    if isinstance(edit, Composition):
+        return {
+            f"{one.name}.{name}": values
+            for one in edit.edits
+            for name, values in from_atlas(one, start).items()
+        }
+    return edit.from_atlas(start) if isinstance(edit, StartedByAtlas) else {}
 
 
 def moving_part(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

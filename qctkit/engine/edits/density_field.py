@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
 from qctkit.engine.fields import field_at, knots
+from qctkit.engine.regions import grown_femur
 from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import Mask
@@ -70,9 +69,7 @@ class DensityField:
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:  # noqa: ARG002
         """Return the femur grown by 2 mm."""
-        spacing = sample.volume.spacing_mm
-        distance_mm = ndimage.distance_transform_edt(~sample.femur.voxels, sampling=spacing)
-        return np.asarray(distance_mm <= LEAK_MM)
+        return grown_femur(sample, LEAK_MM)
 
     def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         """Whether no factor or shift leaves the range of human bone."""

@@ -14,10 +14,9 @@ from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import Mask
 
-LEAST_DETERMINANT = 0.3
-LARGEST_DETERMINANT = 3.0
-"""Volume that a small volume may shrink or grow to: three times is more than any two adults'
-bones differ by, and a fold would be at 0."""
+LARGEST_GROWTH = 3.0
+"""How many times a small volume may grow or shrink: three is more than any two adults' bones
+differ by, and a fold would have shrunk to 0."""
 
 LARGEST_DISPLACEMENT_MM = 20.0
 """Nearly half the width of a femoral head."""
@@ -75,14 +74,12 @@ def _origin(parameters: Mapping[str, Tensor]) -> Flow:
     return Flow.of(velocity(-parameters["velocity_mm"]))
 
 
-def allowed(flow: Flow) -> Tensor:
+def allowed(
+    flow: Flow, furthest_mm: float = LARGEST_DISPLACEMENT_MM, growth: float = LARGEST_GROWTH
+) -> Tensor:
     """Return ``(N,)`` bool: whether volumes and distances stay within what bodies differ by."""
     least, greatest = flow.determinants().flatten(1).aminmax(dim=1)
-    return (
-        (least >= LEAST_DETERMINANT)
-        & (greatest <= LARGEST_DETERMINANT)
-        & (_furthest_mm(flow) <= LARGEST_DISPLACEMENT_MM)
-    )
+    return (least >= 1.0 / growth) & (greatest <= growth) & (_furthest_mm(flow) <= furthest_mm)
 
 
 def flow_figures(flow: Flow) -> list[Mapping[str, float]]:

@@ -1,0 +1,156 @@
+"""An atlas of a cohort: its mean femur, each subject's shape and density, and what attributes do.
+
+Every subject is registered to a template in the femur frame. Velocities say how shapes differ, HU
+seen through the map how densities differ at the same place. Both are regressed on the attributes,
+and the effect of a change asked is carried into the source's own anatomy: it starts an edit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qctkit.engine.effects import Array, Design
+from qctkit.engine.registration import (
+    displacement_mm,
+    flow_shape,
+    on_grid,
+    register,
+    sampled,
+    smoothed,
+)
+from qctkit.view import View
+
+BONE_REACH_VOXELS = 2.0
+BONE_SHARE = 0.3
+"""Where the template's femur, smoothed so, holds at least this share, shape is bone's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the atlas expects a change of attributes to do to each source, in its own anatomy.
+
+    Attributes:
+        velocity_mm: ``(N, 3, knots)``: tissue moves by its flow.
+        added_hu: ``(N, D, H, W)`` on the view's grid, before the tissue moves.
+    """
+
+    velocity_mm: Tensor
+    added_hu: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """A cohort registered to its template.
+
+    Attributes:
+        view: the grid of everything.
+        template: ``(1, 2, D, H, W)``, HU and the femur's share.
+        velocity_mm: of each subject, ``(N, 3, knots)``.
+        hu: of each subject at the template's places, ``(N, D, H, W)``.
+        design: the subjects' attributes.
+    """
+
+    view: View
+    template: Tensor
+    velocity_mm: Tensor
+    hu: Tensor
+    design: Design
+
+    @classmethod
+    def learn(cls, images: Tensor, attributes: Mapping[str, Array], view: View) -> "Atlas":
+        """Return the atlas of subjects ``(N, 2, D, H, W)`` with attributes ``(N,)``.
+
+        The template is the subject nearest to the mean of the attributes, moved to the middle of
+        all shapes.
+        """
+        middle = _middle(attributes)
+        to_each = register(images[middle : middle + 1], images, view)
+        back = displacement_mm(-to_each.mean(dim=0, keepdim=True), view)
+        template = sampled(images[middle : middle + 1], back, view)
+        velocity = register(template, images, view)
+        moved = sampled(images, displacement_mm(velocity, view), view)
+        design = Design.of(attributes, _skeletal_size(velocity, template, view))
+        return cls(view, template, velocity, moved[:, 0], design)
+
+    def starts(self, images: Tensor, changes: Array, rows: Sequence[int | None]) -> Start:
+        """Return the start of each source ``(N, 2, D, H, W)`` for changes asked ``(N, A)``.
+
+        A source that is in the cohort (its row) is left out of what the cohort says of it.
+        """
+        velocities = register(self.template, images, self.view)
+        parts = [self._start(velocities[n : n + 1], changes[n], row) for n, row in enumerate(rows)]
+        return Start(
+            torch.cat([one.velocity_mm for one in parts]),
+            torch.cat([one.added_hu for one in parts]),
+        )
+
+    def _start(self, to_source: Tensor, change: Array, row: int | None) -> Start:
+        velocity, added = self._effect(change, row)
+        there = displacement_mm(-to_source, self.view)
+        coarse = displacement_mm(-to_source, self.view, finest=False)
+        carried = sampled(self._turned(velocity, to_source), coarse, self.view)
+        knots = to_source.shape[2:]
+        return Start(
+            on_grid(carried, (knots[0], knots[1], knots[2])),
+            sampled(added[None, None], there, self.view)[:, 0],
+        )
+
+    def _effect(self, change: Array, row: int | None) -> tuple[Tensor, Tensor]:
+        """Return the velocity ``(1, 3, flow grid)`` and the HU ``(D, H, W)`` of a change."""
+        design = self.design.without(row)
+        shapes, densities = _flat(self.velocity_mm), _flat(self.hu)
+        grid = flow_shape(self.view)
+        bone, rest = (
+            on_grid(_unflat(change @ effects, self.velocity_mm[:1]), grid)
+            for effects in (design.bone_shape_effects(shapes), design.effects(shapes))
+        )
+        share = on_grid(smoothed(self.template[:, 1:2], BONE_REACH_VOXELS) / BONE_SHARE, grid)
+        near = share.clamp(0.0, 1.0)
+        added = _unflat(change @ design.effects(densities), self.hu[:1])[0]
+        return near * bone + (1.0 - near) * rest, added
+
+    def _turned(self, velocity: Tensor, to_source: Tensor) -> Tensor:
+        """Return a velocity as the source sees it: turned and stretched by the map's Jacobian."""
+        flow = displacement_mm(to_source, self.view, finest=False)
+        step_mm = [
+            2.0 * float(half) / (points - 1)
+            for half, points in zip(self.view.half_extent_mm, flow.shape[2:], strict=True)
+        ]
+        stretched = velocity.clone()
+        for axis, spacing in enumerate(step_mm):
+            (slope,) = torch.gradient(flow, spacing=spacing, dim=axis + 2)
+            stretched = stretched + slope * velocity[:, axis : axis + 1]
+        return stretched
+
+
+def _middle(attributes: Mapping[str, Array]) -> int:
+    """Return the subject nearest to the mean of the attributes."""
+    table = np.stack([np.asarray(values, dtype=np.float64) for values in attributes.values()])
+    spread = np.maximum(np.nanstd(table, axis=1, keepdims=True), 1e-9)
+    away = np.square((table - np.nanmean(table, axis=1, keepdims=True)) / spread).sum(axis=0)
+    return int(np.argmin(np.nan_to_num(away, nan=np.inf)))
+
+
+def _skeletal_size(velocity: Tensor, template: Tensor, view: View) -> Array:
+    """Return the logarithm of each subject's femur over the template's volume, ``(N,)``."""
+    flow = displacement_mm(velocity, view)
+    columns = [
+        torch.stack(torch.gradient(flow[:, axis], spacing=list(view.spacing_mm), dim=(1, 2, 3)), 1)
+        for axis in range(3)
+    ]
+    jacobian = torch.stack(columns, dim=1) + torch.eye(3)[None, :, :, None, None, None]
+    growth = torch.linalg.det(jacobian.permute(0, 3, 4, 5, 1, 2))
+    femur = template[:, 1]
+    volume = (growth * femur).sum(dim=(1, 2, 3)) / femur.sum()
+    return np.asarray(np.log(np.maximum(volume.double().numpy(), 1e-3)))
+
+
+def _flat(values: Tensor) -> Array:
+    return np.asarray(values.flatten(1).double().numpy())
+
+
+def _unflat(values: Array, like: Tensor) -> Tensor:
+    return torch.from_numpy(values).float().reshape(like.shape)
