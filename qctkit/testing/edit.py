@@ -33,7 +33,8 @@ class EditContract(Contract):
             ("spreads", edit.spreads),
         ):
             expect(set(told) == names, f"{what} are of {sorted(told)}, start of {sorted(names)}")
-        expect(all(step > 0 for step in edit.step_sizes.values()), "a first step is not above 0")
+        # A first step of 0 keeps a parameter where it starts.
+        expect(all(step >= 0 for step in edit.step_sizes.values()), "a first step is below 0")
         expect(all(one > 0 for one in edit.spreads.values()), "a spread is not above 0")
         expect(edit.reach_mm >= 0, f"reach_mm is {edit.reach_mm}")
         expect(len(edit.account.split()) > 2, f"its account is {edit.account!r}")

@@ -36,9 +36,14 @@ def random_parameters(edit: Edit, seed: int = 0) -> dict[str, Tensor]:
     """Return parameters of an edit some steps from zero, for a scene of three."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: STEPS * edit.step_sizes[name] * torch.randn(zeros.shape, generator=generator)
+        name: _size(edit, name) * torch.randn(zeros.shape, generator=generator)
         for name, zeros in edit.start(BATCH, VIEW).items()
     }
+
+
+def _size(edit: Edit, name: str) -> float:
+    """Return some first steps of a parameter; half its spread where the loop leaves it alone."""
+    return STEPS * edit.step_sizes[name] or edit.spreads[name] / 2
 
 
 def row(parameters: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
