@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from qctkit.plugin import Recipe, hookimpl
 
+QCTKIT_API = "1.0"
+
 
 @hookimpl
 def register_recipes() -> Sequence[Recipe]:
