@@ -76,6 +76,7 @@ class Plan:
     cohort_range: CohortRange
     targets: tuple[Target, ...]
     options: AugmentOptions
+    registry: Registry
     view: View
     learned: Learned | None
 
@@ -121,6 +122,7 @@ def make_plan(
         cohort_range=cohort_range(list(sources.values())),
         targets=targets,
         options=options,
+        registry=registry,
         view=view,
         learned=learn(reference, recipe, drivers, view, progress) if driven else None,
     )
@@ -164,4 +166,21 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "cohort_range": plan.cohort_range.record(),
         "batch": BATCH,
         "versions": versions(),
+        "plugins": _plugins(plan),
     }
+
+
+def _plugins(plan: Plan) -> list[dict[str, str]]:
+    """Return the plugins that this run needs, with their versions."""
+    recipe = plan.recipe
+    families = {one.family for one in plan.predictors.predictors}
+    registered = set(plan.registry.names("predictors"))
+    return plan.registry.made_by(
+        [
+            ("recipes", recipe.name),
+            *(("edits", name) for name in recipe.edits),
+            *(("losses", name) for name in recipe.preservation),
+            *(("validators", name) for name in recipe.validators),
+            *(("predictors", name) for name in sorted(families & registered)),
+        ]
+    )
