@@ -51,7 +51,6 @@ class Atlas:
         velocity_mm: of each subject, ``(N, 3, knots)``.
         hu: of each subject at the template's places, ``(N, D, H, W)``.
         design: the subjects' attributes.
-        amplitude: ``(A,)``, what the effect of each attribute is multiplied by.
     """
 
     view: View
@@ -59,7 +58,6 @@ class Atlas:
     velocity_mm: Tensor
     hu: Tensor
     design: Design
-    amplitude: Array
 
     @classmethod
     def learn(cls, images: Tensor, attributes: Mapping[str, Array], view: View) -> "Atlas":
@@ -75,30 +73,16 @@ class Atlas:
         velocity = register(template, images, view)
         moved = sampled(images, displacement_mm(velocity, view), view)
         design = Design.of(attributes, _skeletal_size(velocity, template, view))
-        return cls(view, template, velocity, moved[:, 0], design, np.ones(len(design.names)))
-
-    def amplitude_record(self) -> dict[str, float]:
-        """Return the amplitude of each attribute's effect, rounded, by name."""
-        values = (round(float(one), 4) for one in self.amplitude)
-        return dict(zip(self.design.names, values, strict=True))
+        return cls(view, template, velocity, moved[:, 0], design)
 
     def starts(self, images: Tensor, changes: Array, left_out: Sequence[Collection[int]]) -> Start:
         """Return the start of each source ``(N, 2, D, H, W)`` for changes asked ``(N, A)``.
 
         What the cohort says of a source leaves out the samples of its own subject.
         """
-        return self._starts(register(self.template, images, self.view), changes, left_out)
-
-    def own_starts(self, rows: Sequence[int], changes: Array) -> Start:
-        """Return the same for subjects of the cohort, each by what the others say."""
-        return self._starts(self.velocity_mm[list(rows)], changes, [(row,) for row in rows])
-
-    def _starts(
-        self, to_sources: Tensor, changes: Array, left_out: Sequence[Collection[int]]
-    ) -> Start:
+        velocities = register(self.template, images, self.view)
         parts = [
-            self._start(to_sources[n : n + 1], changes[n] * self.amplitude, own)
-            for n, own in enumerate(left_out)
+            self._start(velocities[n : n + 1], changes[n], own) for n, own in enumerate(left_out)
         ]
         return Start(
             torch.cat([one.velocity_mm for one in parts]),

@@ -102,7 +102,6 @@ def make_plan(
     driven = _readable(drivers) if recipe.drives_all else carried
     sources = {sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids}
     check_targets(options.targets, sources, recipe, driven, outcomes)
-    edit = compose([registry.edit(name) for name in recipe.edits])
     view = predictors.shared_view([one.name for one in drivers] or [recipe.carried_by])
     targets = options.targets[: options.budget] or drawn_targets(
         sources, driven, options.limits, seed=options.seed, most=options.budget
@@ -111,7 +110,7 @@ def make_plan(
         cohort=cohort,
         reference_fingerprint=reference.fingerprint,
         recipe=recipe,
-        edit=edit,
+        edit=compose([registry.edit(name) for name in recipe.edits]),
         predictors=predictors,
         drivers=drivers,
         validators=tuple(registry.validator(name) for name in recipe.validators),
@@ -125,7 +124,7 @@ def make_plan(
         options=options,
         registry=registry,
         view=view,
-        learned=learn(reference, recipe, edit, drivers, view, progress) if driven else None,
+        learned=learn(reference, recipe, drivers, view, progress) if driven else None,
     )
 
 
@@ -158,7 +157,6 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "carrying": [outcome.record() for outcome in outcomes],
         "cohort_fingerprint": plan.cohort.fingerprint,
         "reference_fingerprint": plan.reference_fingerprint,
-        "atlas_amplitude": None if plan.learned is None else plan.learned.atlas.amplitude_record(),
         "predictors": plan.predictors.training,
         "samples_wanted": plan.options.samples,
         "budget": len(plan.targets),
