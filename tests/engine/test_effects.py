@@ -34,9 +34,9 @@ def _moves(design: Design, effects: Array, **asked: float) -> Array:
 def test_a_planted_effect_of_every_attribute_is_recovered() -> None:
     design = _design()
     table = _attributes()
-    measured = (
-        30.0 * table["sex"] - 2.0 * table["age_years"] + 50.0 * np.log(table["weight_kg"])
-    )[:, None]
+    measured = (30.0 * table["sex"] - 2.0 * table["age_years"] + 50.0 * np.log(table["weight_kg"]))[
+        :, None
+    ]
     effects = design.effects(measured + _noise(SUBJECTS, 1))
     np.testing.assert_allclose(_moves(design, effects, sex=0.0), -30.0, atol=3.0)
     np.testing.assert_allclose(_moves(design, effects, age_years=80.0), -40.0, atol=3.0)

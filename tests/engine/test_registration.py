@@ -109,9 +109,7 @@ def test_displacements_are_in_mm_along_superior_anterior_medial(axis: int) -> No
     moved = (sampled(places, shift, VIEW) - places)[inner]
     expected = torch.zeros(3)
     expected[axis] = 2.5
-    torch.testing.assert_close(
-        moved, expected.view(3, 1, 1, 1).expand_as(moved), rtol=0, atol=1e-3
-    )
+    torch.testing.assert_close(moved, expected.view(3, 1, 1, 1).expand_as(moved), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.2])
