@@ -11,18 +11,27 @@ from torch import Tensor
 from qctkit.view import View
 
 KNOT_SPACING_MM = 9.0
+"""Distance between knots of the velocity: finer than a neck is wide."""
+
 FLOW_STEP_MM = 6.0
+"""Spacing of the grid on which velocities are integrated."""
+
 SQUARINGS = 6
+"""The first step is a 64th of the velocity: fat may move by 80 mm, and then by little more than
+1 mm a step."""
 
 STEPS = ((1.5, 30, False), (0.0, 25, False), (0.0, 6, True))
 """Smoothing in voxels, steps of Adam, and whether on the view's own grid or one half as fine."""
 
 FIRST_STEP_MM = 1.5
+"""Adam's step, times 0.6 from one stage to the next."""
+
 STIFFNESS = 0.05 / 100.0
 """Weight of the field's energy against the mean squared difference of tissues; chosen with the
 Dice of femurs (0.98) and the judge of docs/evidence.md, flat between a third of it and twice."""
 
 BATCH = 8
+"""Subjects registered together."""
 
 
 def register(template: Tensor, images: Tensor, view: View) -> Tensor:

@@ -13,6 +13,7 @@ from qctkit.engine.effects import FEWEST, Array
 from qctkit.engine.loop import Aim
 from qctkit.errors import InputError
 from qctkit.frame import locate
+from qctkit.networks import one_thread
 from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.predictors.training import as_tensor
@@ -51,8 +52,7 @@ class Learned:
         for driver in drivers:
             if isinstance(driver.module, FeatureReader):
                 module, measured = driver.module, self.measured[driver.name]
-                with torch.no_grad():
-                    now = torch.cat([module.measure(one[None]) for one in images])
+                now = torch.from_numpy(_measured(module, images)).float()
                 moves = [
                     self._moves(module, measured, *asked)
                     for asked in zip(changes, left_out, strict=True)
@@ -93,33 +93,44 @@ def learn(
     if not recipe.from_atlas:
         return None
     images, attributes = _seen(cohort, view, progress)
-    known = ~np.isnan(np.stack(list(attributes.values()))).any(axis=0)
-    if known.sum() < FEWEST:
+    rows = _rows_by_subject(cohort)
+    known = np.asarray(~np.isnan(np.stack(list(attributes.values()))).any(axis=0))
+    complete = sum(bool(known[list(own)].any()) for own in rows.values())
+    if complete < FEWEST:
         raise InputError(
             f"{recipe.name} regresses shape and density on the attributes of at least {FEWEST} "
-            f"subjects, and {int(known.sum())} of {cohort.path} have all of theirs known; add "
-            "subjects, or choose a recipe without an atlas such as voxel-baseline"
+            f"subjects, and {complete} of {cohort.path} have all of theirs known; add subjects, or "
+            "choose a recipe without an atlas such as voxel-baseline"
         )
-    with progress.task("registering subjects to their atlas", 1) as task:
+    with progress.task("registering subjects to their atlas", 1) as task, one_thread():
         atlas = Atlas.learn(images, attributes, view)
-        task.advance(f"{len(images)} subjects")
-    with torch.no_grad():
         measured = {
-            one.name: torch.cat([one.module.measure(image[None]) for image in images])
-            .double()
-            .numpy()
+            one.name: _measured(one.module, images)
             for one in drivers
             if isinstance(one.module, FeatureReader)
         }
+        task.advance(f"{len(rows)} subjects")
+    return Learned(atlas, rows, measured)
+
+
+def _measured(reader: FeatureReader, images: Tensor) -> Array:
+    """Return the measures ``(N, F)`` of images, one at a time."""
+    with torch.no_grad():
+        found = torch.cat([reader.measure(image[None]) for image in images])
+    return np.asarray(found.double().numpy())
+
+
+def _rows_by_subject(cohort: CohortFile) -> dict[str, tuple[int, ...]]:
+    """Return the places of each subject's samples in a cohort: two hips are two."""
     rows: dict[str, tuple[int, ...]] = {}
     for row, sample_id in enumerate(cohort.sample_ids):
         subject_id = cohort.subject(sample_id).subject_id
         rows[subject_id] = (*rows.get(subject_id, ()), row)
-    return Learned(atlas, rows, measured)
+    return rows
 
 
 def _seen(cohort: CohortFile, view: View, progress: Progress) -> tuple[Tensor, dict[str, Array]]:
-    """Return all samples on the view, ``(N, 2, D, H, W)``, and their attributes that vary."""
+    """Return all samples on the view, ``(N, 2, D, H, W)``, and attributes that any has."""
     images, subjects = [], []
     with progress.task("viewing subjects", len(cohort)) as task:
         for sample in cohort:

@@ -12,7 +12,9 @@ from qctkit.cohort import Sample
 from qctkit.contracts import Role
 from qctkit.engine.effects import FEWEST
 from qctkit.engine.targets import Target
+from qctkit.errors import InputError
 from qctkit.pipeline.augment import AugmentOptions, augment
+from qctkit.pipeline.augment_cohort import learn
 from qctkit.pipeline.replay import Replayer
 from qctkit.pipeline.verify import verify
 from qctkit.predictors.physical import PhysicalFamily
@@ -143,9 +145,10 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(
         add(writer, position, sample)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(CohortWriter, "add", interrupted)
-        make(tmp_path / "made.h5")
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path / "made.h5")
     resumed = make(tmp_path / "made.h5", resume=True)
     assert resumed.path.read_bytes() == made.path.read_bytes()
 
@@ -170,3 +173,32 @@ def test_too_few_subjects_are_refused_in_one_line_and_nothing_is_written(
     assert error.count("Error:") == 1
     assert "Traceback" not in error
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_hips_of_a_person_count_as_one_subject(
+    real: CohortFile, predictors: PredictorSet, tmp_path: Path
+) -> None:
+    few = tmp_path / "hips.h5"
+    with CohortWriter(few, real.run, window=real.window) as writer:
+        for position, sample_id in enumerate((*real.sample_ids[: FEWEST - 1], real.sample_ids[0])):
+            sample = real.load(sample_id)
+            writer.add(position, replace(sample, sample_id=f"{sample_id}-{position}"))
+    (driver,) = predictors.of_role(Role.LOOP)[:1]
+    with pytest.raises(InputError, match=f"and {FEWEST - 1} of"):
+        learn(CohortFile(few), RECIPE, (driver,), VIEW, Silent())
+
+
+def test_both_hips_of_a_source_are_left_out_of_what_is_said_of_it(
+    real: CohortFile, predictors: PredictorSet, tmp_path: Path
+) -> None:
+    hips = tmp_path / "hips.h5"
+    with CohortWriter(hips, real.run, window=real.window) as writer:
+        for position, sample_id in enumerate((real.sample_ids[3], *real.sample_ids[:FEWEST])):
+            sample = real.load(sample_id)
+            writer.add(position, replace(sample, sample_id=f"{sample_id}-{position}"))
+    (driver,) = predictors.of_role(Role.LOOP)[:1]
+    learned = learn(CohortFile(hips), RECIPE, (driver,), VIEW, Silent())
+    assert learned is not None
+    own = learned.rows[real.subject(real.sample_ids[3]).subject_id]
+    assert own == (0, 4)
+    assert set(learned.atlas.design.without(own).rows) == {1, 2, 3, 5, 6, 7, 8}
