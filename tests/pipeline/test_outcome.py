@@ -36,6 +36,8 @@ def record(
     recipe = replace(
         REGISTRY.recipe("femur-density"),
         predictors=("bone-density",),
+        edits=("density-field",),  # from nothing, so that two steps are too few
+        from_atlas=False,
         validators=("structure",) if request.param else ("structure", "attributes"),
         steps=STEPS,
     )

@@ -83,7 +83,7 @@ class CohortShape:
 
 @dataclass(frozen=True)
 class CohortDensity:
-    """HU' = max(HU + a, fat), a on the predictors' grid; in the femur alone, or in all that is seen.
+    """HU' = max(HU + a, fat), a on the predictors' grid; in the femur alone, or everywhere.
 
     What the scan shows below fat already, by noise or as air, is not taken further down.
     """
