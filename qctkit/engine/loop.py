@@ -83,9 +83,10 @@ def optimise(
     parameters = {
         name: values.clone().requires_grad_(name in free) for name, values in start.items()
     }
-    optimiser = torch.optim.Adam(
-        [{"params": [parameters[name]], "lr": edit.step_sizes[name]} for name in free]
-    )
+    groups = [{"params": [parameters[name]], "lr": edit.step_sizes[name]} for name in free]
+    optimiser = torch.optim.Adam(groups) if groups else None
+    if optimiser is None:  # the start is all that can be judged
+        steps, preservation = min(steps, 1), ()
     batch = [_Progress() for _ in scene.hu]
     for step in range(steps):
         running = torch.tensor([row for row, one in enumerate(batch) if one.stop is None])
@@ -101,9 +102,10 @@ def optimise(
                 reached=bool(reached[place]) and step + 1 >= FEWEST_STEPS,
                 patience=patience,
             )
-        optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        optimiser.step()
+        if optimiser is not None:
+            optimiser.zero_grad(set_to_none=True)
+            loss.sum().backward()
+            optimiser.step()
         tick()
     best = {name: torch.stack([one.best[name] for one in batch]) for name in parameters}
     with torch.no_grad():

@@ -19,6 +19,7 @@ from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
 from qctkit.registry import Registry, load_registry
 from qctkit.store.reader import CohortFile
+from tests.pipeline.density_loop import DENSITY_LOOP
 
 MODULE = '''
 from qctkit.plugin import Verdict, hookimpl
@@ -89,7 +90,7 @@ def make(
     real: CohortFile, trained: Callable[..., PredictorSet], registry: Registry, tmp_path: Path
 ) -> Make:
     def make(**changes: object) -> AugmentResult:
-        recipe = replace(registry.recipe("femur-density"), **changes)
+        recipe = replace(DENSITY_LOOP, **changes)
         targets = tuple(
             Target(one, {"age_years": (real.subject(one).age_years or 0.0) + 5.0})
             for one in real.sample_ids[:3]
