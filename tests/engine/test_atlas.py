@@ -163,7 +163,9 @@ def test_an_effect_is_turned_with_the_bone_that_it_is_carried_to() -> None:
     straight, turned = (
         _in_bone(atlas.starts(one[None], np.ones((1, 1)), [()]), one) for one in (TEMPLATE, leaning)
     )
-    torch.testing.assert_close(straight, torch.tensor([3.0, 0.0, 0.0]) * AMPLITUDE, rtol=0, atol=0.2)
+    torch.testing.assert_close(
+        straight, torch.tensor([3.0, 0.0, 0.0]) * AMPLITUDE, rtol=0, atol=0.2
+    )
     # What goes up in the template goes along the shaft of a femur that leans.
     assert turned[0].item() == pytest.approx(3.0 * AMPLITUDE, abs=0.5)
     assert turned[2].item() == pytest.approx(0.25 * 3.0 * AMPLITUDE, abs=0.3)
