@@ -24,6 +24,12 @@ SAMPLES = 16
     help="Folder that `qctkit train` wrote; without it predictors are trained and cached.",
 )
 @click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Cohort that shows what real people are like, and that the predictors were trained on, "
+    "where COHORT only gives the sources. Default: COHORT itself.",
+)
+@click.option(
     "--target", "asked", multiple=True, metavar="NAME=VALUE",
     help="Value for every candidate, e.g. age_years=75, sex=M, or +10 for ten more than the "
     "source's. Repeat it for several attributes at once.",
@@ -51,6 +57,7 @@ def command(
     recipe: str,
     samples: int | None,
     predictors: Path | None,
+    reference: Path | None,
     asked: tuple[str, ...],
     limits: tuple[str, ...],
     targets: Path | None,
@@ -105,10 +112,11 @@ def command(
         raise InputError(f"-o {output} is the cohort itself; it would be lost, choose another name")
     progress = shown_progress()
     real = default_cohort(progress) if cohort is None else CohortFile(cohort)
+    shows = real if reference is None else CohortFile(reference)
     wanted = given_targets(real, targets, every, seed)
     if predictors is None:
         settings = TrainingSettings(workers=os.cpu_count() or 1)
-        trained = default_predictors(real, registry, settings, progress)
+        trained = default_predictors(shows, registry, settings, progress)
     else:
         trained = load_predictors(predictors, registry.family)
     count = samples or (len(wanted) if targets else SAMPLES)
@@ -120,7 +128,7 @@ def command(
     try:
         result = augment(
             real, chosen, trained, registry, options, output, progress,
-            overwrite=overwrite, resume=resume,
+            reference=shows, overwrite=overwrite, resume=resume,
         )  # fmt: skip
     except KeyboardInterrupt:
         click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)

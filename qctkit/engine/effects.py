@@ -7,7 +7,7 @@ So bone shape is regressed on the attributes without weight, and everything else
 with the size of the skeleton beside them; a change of sex reaches it both directly and by size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +68,9 @@ class Design:
             )
         return np.array(steps)
 
-    def without(self, row: int | None) -> "Design":
-        """Return the design with one subject of the cohort left out."""
-        kept = [place for place, own in enumerate(self.rows) if own != row]
+    def without(self, left_out: Collection[int]) -> "Design":
+        """Return the design without some of the cohort's samples: those of one subject."""
+        kept = [place for place, own in enumerate(self.rows) if own not in left_out]
         return Design(
             self.names, self.values[kept], self.size[kept], tuple(self.rows[one] for one in kept)
         )

@@ -40,20 +40,26 @@ def augment(
     output: Path,
     progress: Progress,
     *,
+    reference: CohortFile | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> AugmentResult:
     """Make samples until enough are accepted or the budget is spent.
 
+    What real people are like (densities, shapes, the range of targets' effects) is learned of
+    ``reference``, the cohort of the predictors, where the sources are another one's.
+
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
         InputError: the targets do not fit the recipe or the cohort, or the resumed run this one.
     """
-    refuse_made_samples(cohort)
+    reference = cohort if reference is None else reference
+    for one in (cohort, reference):
+        refuse_made_samples(one)
     outcomes = carrying(recipe, predictors)
     for outcome in outcomes:
         progress.say(outcome.words)
-    plan = make_plan(cohort, recipe, predictors, registry, options, outcomes, progress)
+    plan = make_plan(cohort, reference, recipe, predictors, registry, options, outcomes, progress)
     if not plan.driven:
         progress.say(
             "no attribute is carried: samples keep all labels of their source, and their density "

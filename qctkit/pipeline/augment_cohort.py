@@ -1,6 +1,6 @@
 """What a recipe learns of the whole cohort before it makes candidates: its atlas, its measures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +27,12 @@ class Learned:
     """A cohort's atlas, and what the drivers measure of its subjects.
 
     Attributes:
-        rows: the place of each of the cohort's samples in the atlas, by sample id.
+        rows: the places of each subject's samples in the atlas, by subject id.
         measured: ``(N, F)`` by the name of a driver that reads from measures.
     """
 
     atlas: Atlas
-    rows: Mapping[str, int]
+    rows: Mapping[str, tuple[int, ...]]
     measured: Mapping[str, Array]
 
     def aims(
@@ -40,12 +40,12 @@ class Learned:
         drivers: Sequence[TrainedPredictor],
         images: Tensor,
         changes: Array,
-        rows: Sequence[int | None],
+        left_out: Sequence[Collection[int]],
     ) -> list[Aim]:
         """Return what each driver should come to measure of sources ``(N, 2, D, H, W)``.
 
         A measure should move by what the cohort says of the change ``(N, A)`` asked of each
-        source, itself left out (its row); its aim is weighed by its spread among equals.
+        source, its own subject left out; its aim is weighed by its spread among equals.
         """
         aims = []
         for driver in drivers:
@@ -55,7 +55,7 @@ class Learned:
                     now = torch.cat([module.measure(one[None]) for one in images])
                 moves = [
                     self._moves(module, measured, *asked)
-                    for asked in zip(changes, rows, strict=True)
+                    for asked in zip(changes, left_out, strict=True)
                 ]
                 spread = self.atlas.design.residual_sd(measured)
                 aims.append(
@@ -68,9 +68,9 @@ class Learned:
         return aims
 
     def _moves(
-        self, module: FeatureReader, measured: Array, change: Array, row: int | None
+        self, module: FeatureReader, measured: Array, change: Array, left_out: Collection[int]
     ) -> Array:
-        design = self.atlas.design.without(row)
+        design = self.atlas.design.without(left_out)
         effects = design.effects(measured)
         shape = list(module.shape_columns)
         effects[:, shape] = design.bone_shape_effects(measured[:, shape])
@@ -111,7 +111,10 @@ def learn(
             for one in drivers
             if isinstance(one.module, FeatureReader)
         }
-    rows = {sample_id: row for row, sample_id in enumerate(cohort.sample_ids)}
+    rows: dict[str, tuple[int, ...]] = {}
+    for row, sample_id in enumerate(cohort.sample_ids):
+        subject_id = cohort.subject(sample_id).subject_id
+        rows[subject_id] = (*rows.get(subject_id, ()), row)
     return Learned(atlas, rows, measured)
 
 

@@ -62,6 +62,7 @@ class Plan:
     """
 
     cohort: CohortFile
+    reference_fingerprint: str
     recipe: Recipe
     edit: Edit
     predictors: PredictorSet
@@ -81,6 +82,7 @@ class Plan:
 
 def make_plan(
     cohort: CohortFile,
+    reference: CohortFile,
     recipe: Recipe,
     predictors: PredictorSet,
     registry: Registry,
@@ -88,7 +90,7 @@ def make_plan(
     outcomes: Sequence[Carrying],
     progress: Progress,
 ) -> Plan:
-    """Return the plan of a run.
+    """Return the plan of a run; what is learned of people is learned of ``reference``.
 
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
@@ -105,6 +107,7 @@ def make_plan(
     )
     return Plan(
         cohort=cohort,
+        reference_fingerprint=reference.fingerprint,
         recipe=recipe,
         edit=compose([registry.edit(name) for name in recipe.edits]),
         predictors=predictors,
@@ -113,13 +116,13 @@ def make_plan(
         terms={name: registry.loss(name) for name in recipe.preservation},
         carried=carried,
         driven=driven,
-        reference=cohort_reference(cohort, progress),
+        reference=cohort_reference(reference, progress),
         sources=sources,
         cohort_range=cohort_range(list(sources.values())),
         targets=targets,
         options=options,
         view=view,
-        learned=learn(cohort, recipe, drivers, view, progress) if driven else None,
+        learned=learn(reference, recipe, drivers, view, progress) if driven else None,
     )
 
 
@@ -151,6 +154,7 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "preservation": dict(plan.recipe.preservation),
         "carrying": [outcome.record() for outcome in outcomes],
         "cohort_fingerprint": plan.cohort.fingerprint,
+        "reference_fingerprint": plan.reference_fingerprint,
         "predictors": plan.predictors.training,
         "samples_wanted": plan.options.samples,
         "budget": len(plan.targets),
