@@ -1,6 +1,6 @@
 """Judges: networks trained on many other simulated subjects, which no edit ever meets in its loop.
 
-    python benchmarks/judges.py FOLDER [--pool 1200]      trains both and keeps them in the folder
+python benchmarks/judges.py FOLDER [--pool 1200]      trains both and keeps them in the folder
 """
 
 import argparse
