@@ -23,7 +23,7 @@ from qctkit.engine.registration import (
 )
 from qctkit.view import View
 
-BONE_REACH_VOXELS = 2.0
+BONE_REACH_MM = 6.0
 BONE_SHARE = 0.3
 """Where the template's femur, smoothed so, holds at least this share, shape is bone's."""
 
@@ -51,6 +51,7 @@ class Atlas:
         velocity_mm: of each subject, ``(N, 3, knots)``.
         hu: of each subject at the template's places, ``(N, D, H, W)``.
         design: the subjects' attributes.
+        amplitude: ``(A,)``, what the effect of each attribute is multiplied by.
     """
 
     view: View
@@ -58,6 +59,7 @@ class Atlas:
     velocity_mm: Tensor
     hu: Tensor
     design: Design
+    amplitude: Array
 
     @classmethod
     def learn(cls, images: Tensor, attributes: Mapping[str, Array], view: View) -> "Atlas":
@@ -73,16 +75,30 @@ class Atlas:
         velocity = register(template, images, view)
         moved = sampled(images, displacement_mm(velocity, view), view)
         design = Design.of(attributes, _skeletal_size(velocity, template, view))
-        return cls(view, template, velocity, moved[:, 0], design)
+        return cls(view, template, velocity, moved[:, 0], design, np.ones(len(design.names)))
+
+    def amplitude_record(self) -> dict[str, float]:
+        """Return the amplitude of each attribute's effect, rounded, by name."""
+        values = (round(float(one), 4) for one in self.amplitude)
+        return dict(zip(self.design.names, values, strict=True))
 
     def starts(self, images: Tensor, changes: Array, left_out: Sequence[Collection[int]]) -> Start:
         """Return the start of each source ``(N, 2, D, H, W)`` for changes asked ``(N, A)``.
 
         What the cohort says of a source leaves out the samples of its own subject.
         """
-        velocities = register(self.template, images, self.view)
+        return self._starts(register(self.template, images, self.view), changes, left_out)
+
+    def own_starts(self, rows: Sequence[int], changes: Array) -> Start:
+        """Return the same for subjects of the cohort, each by what the others say."""
+        return self._starts(self.velocity_mm[list(rows)], changes, [(row,) for row in rows])
+
+    def _starts(
+        self, to_sources: Tensor, changes: Array, left_out: Sequence[Collection[int]]
+    ) -> Start:
         parts = [
-            self._start(velocities[n : n + 1], changes[n], own) for n, own in enumerate(left_out)
+            self._start(to_sources[n : n + 1], changes[n] * self.amplitude, own)
+            for n, own in enumerate(left_out)
         ]
         return Start(
             torch.cat([one.velocity_mm for one in parts]),
@@ -109,8 +125,8 @@ class Atlas:
             on_grid(_unflat(change @ effects, self.velocity_mm[:1]), grid)
             for effects in (design.bone_shape_effects(shapes), design.effects(shapes))
         )
-        share = on_grid(smoothed(self.template[:, 1:2], BONE_REACH_VOXELS) / BONE_SHARE, grid)
-        near = share.clamp(0.0, 1.0)
+        reach = BONE_REACH_MM / self.view.cube_mm
+        near = on_grid(smoothed(self.template[:, 1:2], reach) / BONE_SHARE, grid).clamp(0.0, 1.0)
         added = _unflat(change @ design.effects(densities), self.hu[:1])[0]
         return near * bone + (1.0 - near) * rest, added
 

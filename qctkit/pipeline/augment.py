@@ -74,6 +74,7 @@ def augment(
     for words in extrapolation_words(plan.targets, plan.sources, plan.driven, plan.cohort_range):
         progress.say(words)
     run = run_record(plan, outcomes)
+    registry.observe("before_run", run=run)
     with (
         CohortWriter(
             output, run, window=cohort.window, overwrite=overwrite, keep_parts=True, resume=resume
@@ -82,6 +83,7 @@ def augment(
         one_thread(),
     ):
         accepted, refused = _make(plan, writer, task)
+    registry.observe("after_run", output=output, accepted=accepted, refused=refused)
     return AugmentResult(output, options.samples, accepted, refused, outcomes)
 
 
@@ -101,9 +103,12 @@ def _make(plan: Plan, writer: CohortWriter, task: Task) -> tuple[int, int]:
                 continue
             if isinstance(made, Sample):
                 writer.add(number, made)
+                record = made.synthesis.record if made.synthesis else {}
+                plan.registry.observe("after_candidate", record=record)
                 accepted += 1
                 task.advance(f"{accepted} accepted, {refused} refused")
             else:
                 writer.refuse(number, made)
+                plan.registry.observe("after_candidate", record=made)
                 refused += 1
     return writer.stored()

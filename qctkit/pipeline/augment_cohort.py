@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qctkit.contracts import Recipe
+from qctkit.contracts import Edit, Recipe
 from qctkit.engine.atlas import Atlas
 from qctkit.engine.effects import FEWEST, Array
 from qctkit.engine.loop import Aim
 from qctkit.errors import InputError
 from qctkit.frame import locate
+from qctkit.pipeline.atlas_amplitude import at_full_size, measure_effects, measures
 from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.predictors.training import as_tensor
@@ -51,8 +52,7 @@ class Learned:
         for driver in drivers:
             if isinstance(driver.module, FeatureReader):
                 module, measured = driver.module, self.measured[driver.name]
-                with torch.no_grad():
-                    now = torch.cat([module.measure(one[None]) for one in images])
+                now = measures(module, images)
                 moves = [
                     self._moves(module, measured, *asked)
                     for asked in zip(changes, left_out, strict=True)
@@ -61,7 +61,7 @@ class Learned:
                 aims.append(
                     Aim(
                         module.measure,
-                        now + torch.from_numpy(np.stack(moves)).float(),
+                        torch.from_numpy(now + np.stack(moves)).float(),
                         torch.from_numpy(spread).float(),
                     )
                 )
@@ -71,16 +71,14 @@ class Learned:
         self, module: FeatureReader, measured: Array, change: Array, left_out: Collection[int]
     ) -> Array:
         design = self.atlas.design.without(left_out)
-        effects = design.effects(measured)
-        shape = list(module.shape_columns)
-        effects[:, shape] = design.bone_shape_effects(measured[:, shape])
-        moves: Array = change @ effects
+        moves: Array = change @ measure_effects(design, module, measured)
         return moves
 
 
 def learn(
     cohort: CohortFile,
     recipe: Recipe,
+    edit: Edit,
     drivers: Sequence[TrainedPredictor],
     view: View,
     progress: Progress,
@@ -103,14 +101,10 @@ def learn(
     with progress.task("registering subjects to their atlas", 1) as task:
         atlas = Atlas.learn(images, attributes, view)
         task.advance(f"{len(images)} subjects")
-    with torch.no_grad():
-        measured = {
-            one.name: torch.cat([one.module.measure(image[None]) for image in images])
-            .double()
-            .numpy()
-            for one in drivers
-            if isinstance(one.module, FeatureReader)
-        }
+    modules = {one.name: one.module for one in drivers if isinstance(one.module, FeatureReader)}
+    measured = {name: measures(module, images) for name, module in modules.items()}
+    pairs = [(modules[name], measured[name]) for name in modules]
+    atlas = at_full_size(atlas, edit, images, pairs)
     rows: dict[str, tuple[int, ...]] = {}
     for row, sample_id in enumerate(cohort.sample_ids):
         subject_id = cohort.subject(sample_id).subject_id

@@ -76,6 +76,7 @@ class Plan:
     cohort_range: CohortRange
     targets: tuple[Target, ...]
     options: AugmentOptions
+    registry: Registry
     view: View
     learned: Learned | None
 
@@ -101,6 +102,7 @@ def make_plan(
     driven = _readable(drivers) if recipe.drives_all else carried
     sources = {sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids}
     check_targets(options.targets, sources, recipe, driven, outcomes)
+    edit = compose([registry.edit(name) for name in recipe.edits])
     view = predictors.shared_view([one.name for one in drivers] or [recipe.carried_by])
     targets = options.targets[: options.budget] or drawn_targets(
         sources, driven, options.limits, seed=options.seed, most=options.budget
@@ -109,7 +111,7 @@ def make_plan(
         cohort=cohort,
         reference_fingerprint=reference.fingerprint,
         recipe=recipe,
-        edit=compose([registry.edit(name) for name in recipe.edits]),
+        edit=edit,
         predictors=predictors,
         drivers=drivers,
         validators=tuple(registry.validator(name) for name in recipe.validators),
@@ -121,8 +123,9 @@ def make_plan(
         cohort_range=cohort_range(list(sources.values())),
         targets=targets,
         options=options,
+        registry=registry,
         view=view,
-        learned=learn(reference, recipe, drivers, view, progress) if driven else None,
+        learned=learn(reference, recipe, edit, drivers, view, progress) if driven else None,
     )
 
 
@@ -155,6 +158,7 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "carrying": [outcome.record() for outcome in outcomes],
         "cohort_fingerprint": plan.cohort.fingerprint,
         "reference_fingerprint": plan.reference_fingerprint,
+        "atlas_amplitude": None if plan.learned is None else plan.learned.atlas.amplitude_record(),
         "predictors": plan.predictors.training,
         "samples_wanted": plan.options.samples,
         "budget": len(plan.targets),
@@ -164,4 +168,21 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "cohort_range": plan.cohort_range.record(),
         "batch": BATCH,
         "versions": versions(),
+        "plugins": _plugins(plan),
     }
+
+
+def _plugins(plan: Plan) -> list[dict[str, str]]:
+    """Return the plugins that this run needs, with their versions."""
+    recipe = plan.recipe
+    families = {one.family for one in plan.predictors.predictors}
+    registered = set(plan.registry.names("predictors"))
+    return plan.registry.made_by(
+        [
+            ("recipes", recipe.name),
+            *(("edits", name) for name in recipe.edits),
+            *(("losses", name) for name in recipe.preservation),
+            *(("validators", name) for name in recipe.validators),
+            *(("predictors", name) for name in sorted(families & registered)),
+        ]
+    )

@@ -1,5 +1,4 @@
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -80,22 +79,15 @@ def test_an_aim_beyond_human_bone_is_refused_by_the_constraint(
     assert [one.stop for one in outcomes] == [Stop.REFUSED] * 3
 
 
-@dataclass(frozen=True)
-class _LeavesItsLimits(DensityField):
-    """Within its limits until a given step."""
-
-    last_allowed: int = 19
-    asked: list[int] = field(default_factory=list)
-
+class _NeverWithinLimits(DensityField):
     def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
-        self.asked.append(1)
-        return super().within_limits(scene, parameters) & (len(self.asked) <= self.last_allowed)
+        return torch.zeros_like(super().within_limits(scene, parameters))
 
 
 def test_beyond_its_limits_a_candidate_is_refused_though_it_reads_as_wanted(
     scene: Scene, small_view: View
 ) -> None:
-    edit, start = _LeavesItsLimits(), EDIT.start(3, small_view)
+    edit, start = _NeverWithinLimits(), EDIT.start(3, small_view)
     outcomes = optimise(scene, edit, start, [_aim(scene, [0.0] * 3)], [], steps=30, patience=99)
     assert [one.stop for one in outcomes] == [Stop.REFUSED] * 3
 
