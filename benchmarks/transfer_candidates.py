@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from transfer_subjects import DENSITY_RECIPES, Repeat, Shown, shown_oracle, shown_source, targets_of
+from transfer_subjects import (
+    DENSITY_RECIPES,
+    Repeat,
+    Shown,
+    built_in,
+    shown_oracle,
+    shown_source,
+    targets_of,
+)
 
 from qctkit.cohort import Record, Sample
 from qctkit.contracts import Candidate, Recipe, Validator, Verdict
@@ -22,7 +30,7 @@ from qctkit.geometry import FloatArray
 from qctkit.pipeline.augment import AugmentOptions, augment
 from qctkit.plugin import hookimpl
 from qctkit.progress import Silent
-from qctkit.registry import Registry, load_registry
+from qctkit.registry import Registry
 from qctkit.store.reader import CohortFile
 from qctkit.subject import ATTRIBUTES
 from qctkit.validators.noise_texture import NoiseTexture
@@ -67,7 +75,7 @@ def make(job: Job) -> None:
 
 def targets_of_recipe(repeat: Repeat, name: str) -> list[Target]:
     """Return what is asked of each source; the regression is asked what femur-morph is."""
-    recipe = load_registry().recipe("femur-morph" if name == REGRESSION else name)
+    recipe = built_in().recipe("femur-morph" if name == REGRESSION else name)
     return targets_of(repeat, recipe, repeat.predictors())
 
 
@@ -134,7 +142,7 @@ def _augment(job: Job, targets: list[Target]) -> list[Record]:
 def _watched(job: Job) -> tuple[Registry, Recipe]:
     """Return the recipe with the witness among its validators."""
     witness = Witness(job.outcomes.parent)
-    registry = load_registry()
+    registry = built_in()
     registry.manager.register(_Witnesses(witness), witness.name)
     recipe = registry.recipe(job.recipe)
     return registry, replace(recipe, validators=(*recipe.validators, witness.name))

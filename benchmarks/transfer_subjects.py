@@ -29,7 +29,7 @@ from qctkit.predictors.configuration import TrainingConfiguration
 from qctkit.predictors.trained import PredictorSet, load_predictors
 from qctkit.predictors.training import TrainingSettings
 from qctkit.progress import Silent
-from qctkit.registry import load_registry
+from qctkit.registry import Registry, load_registry
 from qctkit.simulate import Person, counterfactual, draw_person, simulate_person
 from qctkit.simulate import simulate_counterfactual as simulate_oracle
 from qctkit.store.reader import CohortFile
@@ -93,7 +93,7 @@ class Repeat:
 
     def predictors(self) -> PredictorSet:
         """Return what the training subjects teach, by the normal training."""
-        registry = load_registry()
+        registry = built_in()
         folder = self.folder / f"predictors-{code_of(*PREDICTOR_CODE)}"
         if not folder.is_dir():
             families = TrainingConfiguration().chosen(registry.families())
@@ -147,6 +147,11 @@ class Shown:
         """Return what was saved."""
         with np.load(path) as kept:
             return cls(kept["hu"], kept["femur"], json.loads(str(kept["figures"])))
+
+
+def built_in() -> Registry:
+    """Return what ships with qctkit: other plugins that are installed here would change figures."""
+    return load_registry(only=DENSITY_RECIPES)
 
 
 def source_id(person: Person) -> str:
