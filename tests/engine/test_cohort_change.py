@@ -10,7 +10,12 @@ from torch import Tensor
 from qctkit.cohort import Sample, Side
 from qctkit.contracts import Scene
 from qctkit.engine.atlas import Start
-from qctkit.engine.edits.cohort_change import CohortDensity, CohortShape, cohort_tissue
+from qctkit.engine.edits.cohort_change import (
+    FAT_HU,
+    CohortDensity,
+    CohortShape,
+    cohort_tissue,
+)
 from qctkit.engine.edits.composition import compose, from_atlas
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.edits.voxel import Voxel
@@ -104,6 +109,17 @@ def test_tissue_changes_all_that_is_seen(sample: Sample, frame: FemurFrame) -> N
     scene = _scene(sample, frame, VIEW)
     after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), 30.0)})
     torch.testing.assert_close(after.hu, scene.hu + 30.0)
+
+
+def test_no_tissue_is_taken_below_fat_and_what_is_below_stays(
+    sample: Sample, frame: FemurFrame
+) -> None:
+    scene = _scene(sample, frame, VIEW)
+    scene = replace(scene, hu=torch.where(scene.femur > 0.5, scene.hu, -1000.0))
+    after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), -800.0)})
+    bone = scene.hu > 0.0
+    assert after.hu[bone].min() == pytest.approx(FAT_HU)
+    assert torch.equal(after.hu[~bone].clamp(max=FAT_HU), scene.hu[~bone].clamp(max=FAT_HU))
 
 
 def test_a_change_beyond_bone_and_marrow_is_not_allowed(sample: Sample, frame: FemurFrame) -> None:
