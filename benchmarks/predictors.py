@@ -3,10 +3,12 @@
 Simulates one pool of training subjects and, from another seed, unseen subjects. Repeat ``k`` trains
 on pool subjects from ``k / repeats`` of the pool on (so small cohorts never overlap, and larger
 ones hold the smaller) and reads its own unseen subjects. The folder keeps views and readings: a run
-that was stopped goes on where it was.
+that was stopped goes on where it was. Where the simulator has changed since, name another folder.
 
     python benchmarks/predictors.py FOLDER             the figures of docs/predictors.md, hours
     python benchmarks/predictors.py FOLDER --quick     the same on a small pool, minutes
+    python benchmarks/predictors.py FOLDER --only physical-features:29 hip-network:1200
+                                                       these rows alone: what the bar needs
 """
 
 import argparse
@@ -45,12 +47,13 @@ MOST_YARDSTICK = {"age_years": 5.5, "weight_kg": 4.5}
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained on how many subjects, and read on how many."""
+    """What is trained on how many subjects, and read on how many; ``only`` some rows, or all."""
 
     folder: Path
     sizes: tuple[int, ...]
     unseen: int
     repeats: int
+    only: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def pool(self) -> int:
@@ -111,17 +114,17 @@ def read_everything(
             kept[tuple(entry["key"])] = np.array(entry["readings"])
     for family, size, repeat in _work(plan):
         key = (family.name, size, repeat)
+        rows = plan.training_rows(size, repeat), plan.unseen_rows(repeat)
+        if isinstance(family, PhysicalFamily):  # Seconds, once its features are measured.
+            found[key] = _fit_and_read_features(plan, family, pool, unseen, rows)
+            continue
         asked = (*key, plan.pool, plan.unseen, plan.repeats, repr(family))
         if asked not in kept:
-            rows = plan.training_rows(size, repeat), plan.unseen_rows(repeat)
-            if isinstance(family, PhysicalFamily):
-                kept[asked] = _fit_and_read_features(plan, family, pool, unseen, rows)
-            else:
-                train, test = (
-                    on_view(data.take(chosen), family.view)
-                    for data, chosen in zip((pool, unseen), rows, strict=True)
-                )
-                kept[asked] = _fit_and_read(family, train, test, repeat)
+            train, test = (
+                on_view(data.take(chosen), family.view)
+                for data, chosen in zip((pool, unseen), rows, strict=True)
+            )
+            kept[asked] = _fit_and_read(family, train, test, repeat)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"key": asked, "readings": kept[asked].tolist()}) + "\n")
             print(f"trained {family.name} on {size} subjects, repeat {repeat}", flush=True)
@@ -155,8 +158,10 @@ def print_table(
 def print_bar(
     plan: Plan, unseen: TrainingData, readings: Mapping[tuple[str, int, int], np.ndarray]
 ) -> None:
-    """Print whether the bar is met."""
+    """Print whether the bar is met, where both its rows were run."""
     few, many = (FEATURES, min(plan.sizes)), (NETWORK, max(plan.sizes))
+    if not {(*few, 0), (*many, 0)} <= readings.keys():
+        return
     sex = _scores(plan, unseen, readings, few, 0)
     low, high = _interval([sex], lambda one: float(np.mean(one)))
     print(f"\nthe bar, {few[0]} on {few[1]} subjects against {many[0]} on {many[1]}:\n")
@@ -180,6 +185,8 @@ def _ensemble(
 ) -> dict[tuple[str, int, int], np.ndarray]:
     """Return the features' readings of few subjects, a fifth of the way to a network's."""
     few = min(plan.sizes)
+    if not {(FEATURES, few, 0), (NETWORK, few, 0)} <= readings.keys():
+        return {}
     return {
         ("features and network, 4 to 1", few, repeat): 0.8 * readings[FEATURES, few, repeat]
         + 0.2 * readings[NETWORK, few, repeat]
@@ -192,6 +199,12 @@ def _verdict(words: str, value: float, low: float, high: float, met: bool) -> No
 
 
 def _work(plan: Plan) -> list[tuple[PredictorFamily, int, int]]:
+    """Return what is to be trained of all or of the rows asked for."""
+    work = _whole_work(plan)
+    return [one for one in work if not plan.only or (one[0].name, one[1]) in plan.only]
+
+
+def _whole_work(plan: Plan) -> list[tuple[PredictorFamily, int, int]]:
     """Return what is to be trained: what the bar asks for first, the learning curves last."""
     few, many = min(plan.sizes), max(plan.sizes)
     repeats = range(plan.repeats)
@@ -357,11 +370,26 @@ def _plan() -> Plan:
     parser.add_argument("--unseen", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument(
+        "--only", type=_row, nargs="+", default=[], metavar="NAME:SIZE", help="these rows alone"
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    plan = Plan(options.folder, tuple(sorted(options.sizes)), options.unseen, options.repeats)
     if options.quick:
-        return Plan(options.folder, (29, 60), 50, 1)
-    return Plan(options.folder, tuple(sorted(options.sizes)), options.unseen, options.repeats)
+        plan = Plan(options.folder, (29, 60), 50, 1)
+    plan = replace(plan, only=frozenset(options.only))
+    rows = {(family.name, size) for family, size, _ in _whole_work(plan)}
+    if unknown := plan.only - rows:
+        shown = ", ".join(f"{name}:{size}" for name, size in sorted(unknown))
+        parser.error(f"there is no row {shown}; see the table of docs/predictors.md")
+    return plan
+
+
+def _row(text: str) -> tuple[str, int]:
+    """Return a predictor's name and its training subjects from ``NAME:SIZE``."""
+    name, _, size = text.rpartition(":")
+    return name, int(size)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,8 @@ def _cohort(data: TrainingData, draw: int) -> SeenCohort:
 
 def _ready(data: TrainingData, view: View) -> TrainingData:
     """Return images on a view; features as they are."""
-    return on_view(data, view) if data.images.ndim > 2 else data
+    images = data.images[:]
+    return on_view(data, view) if images.ndim > 2 else replace(data, images=images)
 
 
 def _scores(

@@ -26,13 +26,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "skeleton": SIZE + CORTEX,
     "bone": CORTEX + DENSITY,
     "ageing": CORTEX + MUSCLE,
+    "tissue": CORTEX + DENSITY + MUSCLE,
     "body": SIZE + SOFT,
 }
 """One joint model each: with few subjects a model of all features is worse than several of few."""
 
 READ_BY: dict[str, tuple[str, ...]] = {
     SEX.name: ("skeleton", "bone"),
-    AGE.name: ("ageing",),
+    AGE.name: ("ageing", "tissue"),
     WEIGHT.name: ("body",),
 }
 """The groups whose mean reads an attribute: where the body shows it."""
