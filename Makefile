@@ -7,6 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
+# Each one a distribution of its own, found by its entry point; femur-density comes with setup.
+PLUGINS := plugins/monai-predictor plugins/onnx-only plugins/total-density-validator
+
 .PHONY: demo test setup dev lint clean
 
 demo: setup
@@ -32,8 +35,8 @@ $(VENV)/installed: pyproject.toml constraints.txt plugins/femur-density/pyprojec
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e . -e plugins/femur-density
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+$(VENV)/installed-dev: $(VENV)/installed $(PLUGINS:=/pyproject.toml)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' $(PLUGINS:%=-e %)
 	touch $@
 
 clean:

@@ -1,28 +1,29 @@
 """What each kind of component promises, as protocols with a ``Contract:`` list.
 
-Built-ins and plugins meet the same contracts. Nothing here imports torch at run time.
+Built-ins and plugins meet the same contracts. Nothing heavy is imported here at run time, so that a
+plugin can be discovered in a millisecond.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from __future__ import annotations  # so that the types below need not be imported to run
+
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from qctkit.cohort import Cohort, FemurMask, Record, Sample
-from qctkit.density import DensityReference
-from qctkit.frame import FemurFrame
-from qctkit.subject import Sex, Subject
-from qctkit.view import View
-from qctkit.volume import Mask, Volume
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from qctkit.cohort import Cohort, FemurMask, Record, Sample
+    from qctkit.density import DensityReference
+    from qctkit.frame import FemurFrame
+    from qctkit.subject import Sex, Subject
+    from qctkit.view import View
+    from qctkit.volume import Mask, Volume
 
 Displacement: TypeAlias = "Callable[[Tensor], Tensor]"
 """Displacements in mm at frame positions in mm, both with (superior, anterior, medial) last."""
@@ -145,7 +146,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, key: Any, /) -> "Tensor": ...
+    def __getitem__(self, key: Any, /) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,16 +160,18 @@ class TrainingData:
     """
 
     images: Images
-    values: Mapping[str, "Tensor"]
+    values: Mapping[str, Tensor]
     view: View
 
-    def take(self, chosen: Sequence[int]) -> "TrainingData":
+    def take(self, chosen: Sequence[int]) -> TrainingData:
         """Return the data of some subjects."""
+        import numpy as np
+
         rows = np.array(chosen, dtype=np.int64)
         values = {name: column[rows] for name, column in self.values.items()}
         return TrainingData(_ChosenImages(self.images, rows), values, self.view)
 
-    def singly(self) -> "Iterator[Tensor]":
+    def singly(self) -> Iterator[Tensor]:
         """Yield the images one by one, ``(1, 2, D, H, W)``: all at once may fill memory."""
         for row in range(len(self.images)):
             yield self.images[row : row + 1]
@@ -184,7 +187,9 @@ class _ChosenImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: Any) -> "Tensor":
+    def __getitem__(self, key: Any) -> Tensor:
+        import numpy as np
+
         subjects, *parts = key if isinstance(key, tuple) else (key,)
         # A tensor of one number would choose as that number does, without its axis.
         rows = self.rows[subjects if isinstance(subjects, slice) else np.asarray(subjects)]
@@ -200,7 +205,7 @@ class FitState:
         record: the rest, as JSON values.
     """
 
-    tensors: "Mapping[str, Tensor]"
+    tensors: Mapping[str, Tensor]
     record: Record
 
 
@@ -226,7 +231,7 @@ class Checkpoint(Protocol):
         """Keep a state in place of the last."""
         ...
 
-    def part(self, name: str) -> "Checkpoint":
+    def part(self, name: str) -> Checkpoint:
         """Return the checkpoint of a part of the fit, such as one network of several."""
         ...
 
@@ -238,7 +243,8 @@ class PredictorFamily(Protocol):
         - a module maps images ``(N, 2, D, H, W)`` (HU, femur share) to estimates ``(N, A)`` in
           the order of the attributes it was built for: years and kg for continuous attributes, a
           logit for binary ones;
-        - it is deterministic in eval mode, batch equals single, and its gradient reaches the HU;
+        - it is deterministic in eval mode, batch equals single, and, unless it is a reader, its
+          gradient reaches the HU;
         - ``build`` with the settings that ``fit`` recorded gives the module its weights fit;
         - a module may offer ``measure(image)``, features ``(N, F)``, and ``read(features)``, whose
           chain it then is: its spread grows with the distance from whom it learned from;
@@ -248,7 +254,8 @@ class PredictorFamily(Protocol):
           ``checkpoint: Checkpoint | None``, from which it goes on to the same weights, bit for bit,
           and ``held_out: TrainingData | None``, for curves; it decides nothing;
         - its ``repr`` names its configuration and nothing else, since cached predictors are found
-          by it.
+          by it;
+        - with ``on_request = True`` beside these members it is trained only where it is named.
     """
 
     @property
@@ -271,7 +278,7 @@ class PredictorFamily(Protocol):
         """Grid on which it sees a subject; the window is the cohort's."""
         ...
 
-    def build(self, attributes: Sequence[str], view: View) -> "nn.Module":
+    def build(self, attributes: Sequence[str], view: View) -> nn.Module:
         """Return an untrained module for these attributes."""
         ...
 
@@ -280,7 +287,7 @@ class PredictorFamily(Protocol):
         data: TrainingData,
         attributes: Sequence[str],
         seed: int,
-    ) -> "nn.Module":
+    ) -> nn.Module:
         """Return a module trained on the data, in eval mode."""
         ...
 
@@ -298,11 +305,11 @@ class Grid(Protocol):
           the view is too coarse to show the blur and gives the change as it is.
     """
 
-    def displaced(self, scene: "Scene", displacement_mm: "Displacement") -> "Scene":
+    def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
         """Return the scene with its HU, femur and depths taken from displaced positions."""
         ...
 
-    def blur(self, change_hu: "Tensor", sigma_mm: float) -> "Tensor":
+    def blur(self, change_hu: Tensor, sigma_mm: float) -> Tensor:
         """Return a change of true HU as the scanner shows it."""
         ...
 
@@ -324,15 +331,15 @@ class Scene:
         grid: what the voxels are, and so what lies between them.
     """
 
-    hu: "Tensor"
-    femur: "Tensor"
-    depth_mm: "Tensor"
-    positions_mm: "Tensor"
+    hu: Tensor
+    femur: Tensor
+    depth_mm: Tensor
+    positions_mm: Tensor
     view: View
-    view_depth_mm: "Tensor"
+    view_depth_mm: Tensor
     grid: Grid
 
-    def take(self, rows: "Tensor") -> "Scene":
+    def take(self, rows: Tensor) -> Scene:
         """Return some of the batch."""
         shared = len(self.positions_mm) == 1
         return replace(
@@ -344,7 +351,7 @@ class Scene:
             view_depth_mm=self.view_depth_mm[rows],
         )
 
-    def displaced(self, displacement_mm: "Displacement") -> "Scene":
+    def displaced(self, displacement_mm: Displacement) -> Scene:
         """Return the scene that shows at each position x what lay at x + ``displacement_mm(x)``."""
         return self.grid.displaced(self, displacement_mm)
 
@@ -393,11 +400,11 @@ class Edit(Protocol):
         """Standard deviation of each parameter among people, in its unit."""
         ...
 
-    def start(self, batch: int, view: View) -> "dict[str, Tensor]":
+    def start(self, batch: int, view: View) -> dict[str, Tensor]:
         """Return parameters at zero, each ``(N, ...)`` with knots along its last three axes."""
         ...
 
-    def apply(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> Scene:
+    def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
         """Return the scene with what the edit changes: its HU, femur and depths."""
         ...
 
@@ -405,12 +412,12 @@ class Edit(Protocol):
         """Return the voxels ``(D, H, W)`` of a scan that the edit may change."""
         ...
 
-    def within_limits(self, scene: Scene, parameters: "Mapping[str, Tensor]") -> "Tensor":
+    def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return ``(N,)`` bool: whether the parameters obey the edit's own constraint."""
         ...
 
     def figures(
-        self, scene: Scene, parameters: "Mapping[str, Tensor]"
+        self, scene: Scene, parameters: Mapping[str, Tensor]
     ) -> Sequence[Mapping[str, float]]:
         """Return, for each sample, how far the edit goes, by name with unit."""
         ...
@@ -423,7 +430,7 @@ class Change:
     edit: Edit
     before: Scene
     after: Scene
-    parameters: "Mapping[str, Tensor]"
+    parameters: Mapping[str, Tensor]
 
 
 class LossTerm(Protocol):
@@ -440,7 +447,7 @@ class LossTerm(Protocol):
         """Unique name among its kind."""
         ...
 
-    def __call__(self, change: Change) -> "Tensor":
+    def __call__(self, change: Change) -> Tensor:
         """Return the cost of each sample's change, ``(N,)``."""
         ...
 
@@ -479,7 +486,8 @@ class Reading:
         predictor, role, attribute: whose reading of what.
         before, after: readings (years, kg, or a logit for sex).
         expected: what this predictor reads, on average, off a real subject changed in this way.
-        typical_error: spread of its readings of unseen real subjects about its own line.
+        typical_error: spread of its readings of unseen real subjects about what their attributes
+            say.
         can_read: whether it reads the attribute off unseen subjects at all; otherwise the reading
             is on record and has no say.
     """
@@ -519,7 +527,7 @@ class Candidate:
     carried: tuple[str, ...]
     readings: tuple[Reading, ...]
     figures: Mapping[str, float] = field(default_factory=dict)
-    moved_hu: "NDArray[np.float32] | None" = None
+    moved_hu: NDArray[np.float32] | None = None
 
 
 class Validator(Protocol):

@@ -12,6 +12,7 @@
     │   └── OutputExistsError   the output is already there and --overwrite was not given
     ├── PredictorError          a predictor cannot be loaded, exported or used on this cohort
     └── PluginError             a plugin is unknown, broken or clashes with another
+        └── PluginRunError      a plugin's own code raised something while it ran
 
 A message says what was wrong, where (file, row, field, subject), the value met, and what to do.
 A message never holds a value of a scan's header other than sex, age, weight and geometry.
@@ -56,3 +57,7 @@ class PredictorError(QctkitError):
 
 class PluginError(QctkitError):
     """Raised when a plugin is unknown, broken or clashes with another."""
+
+
+class PluginRunError(PluginError):
+    """Raised when a plugin's own code raised something while it ran."""

@@ -1,15 +1,20 @@
-"""Every hook of qctkit on one page.
+"""Every hook of qctkit on one page, and the version of the plugin API.
 
-``register_*`` hooks return components; values carry their own name and two of one kind with the
-same name are an error. The built-in components come through these same hooks.
+``register_*`` hooks return components; values carry their own name. The built-in components come
+through these same hooks. The other hooks observe a run: they are given copies, and what they
+return is dropped. ``docs/hooks.md`` is made from this page.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
+    from qctkit.cohort import Record
     from qctkit.contracts import (
         Edit,
         Exporter,
@@ -21,12 +26,20 @@ if TYPE_CHECKING:
     )
 
 PROJECT = "qctkit"
+
+API_VERSION = "1.0"
+"""Major and minor version of the hooks, of ``qctkit.plugin`` and of ``qctkit.testing``.
+
+A new minor version only adds; what a major version will take away is announced in the changelog
+and warned of for one minor version before.
+"""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 
 
 @hookspec
 def register_readers() -> "Sequence[Reader]":
-    """Return readers of scans."""
+    """Return readers of scans, which `qctkit ingest` asks for every path."""
     return ()
 
 
@@ -56,7 +69,7 @@ def register_validators() -> "Sequence[Validator]":
 
 @hookspec
 def register_recipes() -> "Sequence[Recipe]":
-    """Return recipes that ``--plugin`` can select."""
+    """Return recipes that `qctkit augment --plugin` can select."""
     return ()
 
 
@@ -64,3 +77,24 @@ def register_recipes() -> "Sequence[Recipe]":
 def register_exporters() -> "Sequence[Exporter]":
     """Return exporters that `qctkit convert --to` can use."""
     return ()
+
+
+@hookspec
+def register_commands() -> "Sequence[click.Command]":
+    """Return commands of the command line; a built-in command of the same name stays."""
+    return ()
+
+
+@hookspec
+def before_run(run: "Record") -> None:
+    """See what is about to be made: recipe, seed, versions, plugins, as the file records it."""
+
+
+@hookspec
+def after_candidate(record: "Record") -> None:
+    """See what is kept of a candidate: targets, labels, readings, verdicts, accepted or why not."""
+
+
+@hookspec
+def after_run(output: Path, accepted: int, refused: int) -> None:
+    """See how a run ended: the cohort file, and how many candidates were accepted and refused."""

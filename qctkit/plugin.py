@@ -1,46 +1,144 @@
-"""The public face for plugin authors: the hook marker and the contracts, and nothing deeper."""
+"""The public face for plugin authors: the hook marker, the contracts, and what they speak of.
+
+A plugin imports from here and from ``qctkit.testing``, and nothing deeper. A name is imported when
+it is first asked for, so that a plugin can be discovered without loading NumPy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from qctkit.contracts import (
-    Candidate,
-    Change,
-    Displacement,
-    Edit,
-    Exporter,
-    Grid,
-    LossTerm,
-    PredictorFamily,
-    Reader,
-    Reading,
-    Recipe,
-    Role,
-    Scan,
-    Scene,
-    TrainingData,
-    Validator,
-    Verdict,
-)
+from qctkit.hookspecs import API_VERSION, PROJECT
 
-hookimpl = pluggy.HookimplMarker("qctkit")
+if TYPE_CHECKING:
+    from qctkit.calibration import Calibration
+    from qctkit.cohort import Cohort, FemurMask, MaskOrigin, MemoryCohort, Record, Sample, Side
+    from qctkit.contracts import (
+        Candidate,
+        Change,
+        Displacement,
+        Edit,
+        Exporter,
+        FoundScan,
+        Grid,
+        LossTerm,
+        PredictorFamily,
+        Reader,
+        Reading,
+        Recipe,
+        Role,
+        Scan,
+        Scene,
+        TrainingData,
+        Validator,
+        Verdict,
+    )
+    from qctkit.density import (
+        DensityFigures,
+        DensityLine,
+        DensityReference,
+        measure_density,
+    )
+    from qctkit.errors import (
+        InputError,
+        OutputExistsError,
+        PluginError,
+        PredictorError,
+        QctkitError,
+        ScanError,
+    )
+    from qctkit.frame import FemurFrame, locate
+    from qctkit.geometry import Geometry
+    from qctkit.subject import Attribute, Sex, Subject
+    from qctkit.units import Unit
+    from qctkit.view import View, see
+    from qctkit.volume import Mask, Volume
+    from qctkit.window import Window
+
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+_HOMES = {
+    "qctkit.calibration": ("Calibration",),
+    "qctkit.cohort": (
+        "Cohort", "FemurMask", "MaskOrigin", "MemoryCohort", "Record", "Sample", "Side",
+    ),
+    "qctkit.contracts": (
+        "Candidate", "Change", "Displacement", "Edit", "Exporter", "FoundScan", "Grid", "LossTerm",
+        "PredictorFamily", "Reader", "Reading", "Recipe", "Role", "Scan", "Scene", "TrainingData",
+        "Validator", "Verdict",
+    ),
+    "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
+    "qctkit.errors": (
+        "InputError", "OutputExistsError", "PluginError", "PredictorError", "QctkitError",
+        "ScanError",
+    ),
+    "qctkit.frame": ("FemurFrame", "locate"),
+    "qctkit.geometry": ("Geometry",),
+    "qctkit.subject": ("Attribute", "Sex", "Subject"),
+    "qctkit.units": ("Unit",),
+    "qctkit.view": ("View", "see"),
+    "qctkit.volume": ("Mask", "Volume"),
+    "qctkit.window": ("Window",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "API_VERSION",
+    "Attribute",
+    "Calibration",
     "Candidate",
     "Change",
+    "Cohort",
+    "DensityFigures",
+    "DensityLine",
+    "DensityReference",
     "Displacement",
     "Edit",
     "Exporter",
+    "FemurFrame",
+    "FemurMask",
+    "FoundScan",
+    "Geometry",
     "Grid",
+    "InputError",
     "LossTerm",
+    "Mask",
+    "MaskOrigin",
+    "MemoryCohort",
+    "OutputExistsError",
+    "PluginError",
+    "PredictorError",
     "PredictorFamily",
+    "QctkitError",
     "Reader",
     "Reading",
     "Recipe",
+    "Record",
     "Role",
+    "Sample",
     "Scan",
+    "ScanError",
     "Scene",
+    "Sex",
+    "Side",
+    "Subject",
     "TrainingData",
+    "Unit",
     "Validator",
     "Verdict",
+    "View",
+    "Volume",
+    "Window",
     "hookimpl",
+    "locate",
+    "measure_density",
+    "see",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, importing its module (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'qctkit.plugin' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

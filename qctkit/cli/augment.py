@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import output_option, overwrite_option, resume_option, seed_option
 from qctkit.cli.shown import shown_progress
 
@@ -22,6 +23,12 @@ SAMPLES = 16
     "--predictors",
     type=click.Path(path_type=Path),
     help="Folder that `qctkit train` wrote; without it predictors are trained and cached.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Cohort that shows what real people are like, and that the predictors were trained on, "
+    "where COHORT only gives the sources. Default: COHORT itself.",
 )
 @click.option(
     "--target", "asked", multiple=True, metavar="NAME=VALUE",
@@ -51,6 +58,7 @@ def command(
     recipe: str,
     samples: int | None,
     predictors: Path | None,
+    reference: Path | None,
     asked: tuple[str, ...],
     limits: tuple[str, ...],
     targets: Path | None,
@@ -65,7 +73,8 @@ def command(
     Clones a scan, changes it until frozen predictors read the target off it, and keeps it only if
     predictors that were never in the loop agree and its structure and density are those of a real
     femur. With no COHORT it simulates one, so that everything can be tried without data. Ends
-    with code 1 when fewer samples than wanted were accepted; those accepted are kept.
+    with code 1 when fewer samples than wanted were accepted, or a plugin failed on the way; those
+    accepted are kept.
 
     Targets are drawn from the cohort unless given: each candidate is asked for all the values of
     one other real subject, since attributes go together, of the same sex where sex is not carried.
@@ -88,7 +97,6 @@ def command(
     from qctkit.pipeline.target_words import read_asked, read_limits
     from qctkit.predictors.trained import load_predictors
     from qctkit.predictors.training import TrainingSettings
-    from qctkit.registry import load_registry
     from qctkit.report.summary import write_summary
     from qctkit.store.reader import CohortFile
     from qctkit.store.writer import refuse_existing_output
@@ -96,7 +104,7 @@ def command(
     if sum(map(bool, (targets, asked, limits))) > 1:
         raise InputError("--targets, --target and --target-where exclude one another; give one")
     every, drawn_from = read_asked(asked), read_limits(limits)
-    registry = load_registry()
+    registry = chosen_registry()
     chosen = registry.recipe(recipe)
     page = output.with_suffix(".summary.html")
     refuse_existing_output(output, overwrite=overwrite, resume=resume)
@@ -105,10 +113,11 @@ def command(
         raise InputError(f"-o {output} is the cohort itself; it would be lost, choose another name")
     progress = shown_progress()
     real = default_cohort(progress) if cohort is None else CohortFile(cohort)
+    shows = real if reference is None else CohortFile(reference)
     wanted = given_targets(real, targets, every, seed)
     if predictors is None:
         settings = TrainingSettings(workers=os.cpu_count() or 1)
-        trained = default_predictors(real, registry, settings, progress)
+        trained = default_predictors(shows, registry, settings, progress)
     else:
         trained = load_predictors(predictors, registry.family)
     count = samples or (len(wanted) if targets else SAMPLES)
@@ -120,7 +129,7 @@ def command(
     try:
         result = augment(
             real, chosen, trained, registry, options, output, progress,
-            overwrite=overwrite, resume=resume,
+            reference=shows, overwrite=overwrite, resume=resume,
         )  # fmt: skip
     except KeyboardInterrupt:
         click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)
@@ -130,4 +139,4 @@ def command(
     click.echo(f"cohort:    {real.path}")
     click.echo(f"samples:   {output}")
     click.echo(f"summary:   {page}")
-    return 0 if result.accepted >= result.wanted else 1
+    return 0 if result.accepted >= result.wanted and not registry.failures else 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import convert_material_option, json_option, k2hpo4_over_ha_option
 
 if TYPE_CHECKING:
@@ -113,9 +114,8 @@ def _cells(
 
 def _volume(scan: Path | None) -> "Volume | None":
     from qctkit.readers.choose import load_one
-    from qctkit.registry import load_registry
 
-    return None if scan is None else load_one(scan, load_registry().readers()).volume
+    return None if scan is None else load_one(scan, chosen_registry().readers()).volume
 
 
 def _show(line: "Calibration", rods: "tuple[RodReading, ...]", as_json: bool) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -34,12 +35,11 @@ def command(cohort: Path, output: Path, target: str, overwrite: bool) -> None:
         qctkit convert out/ -o edited.h5 --to cohort
     """
     from qctkit.pipeline.convert import open_cohort, write_cohort
-    from qctkit.registry import load_registry
 
     if target == COHORT:
         written = write_cohort(open_cohort(cohort), output, shown_progress(), overwrite=overwrite)
         click.echo(f"{len(written)} samples written")
         return
-    exporter = load_registry().exporter(target)
+    exporter = chosen_registry().exporter(target)
     files = exporter.export(open_cohort(cohort), output, overwrite=overwrite)
     click.echo(f"{len(files)} files written")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -31,11 +32,10 @@ def command(predictors: Path, output: Path, licence: str, overwrite: bool) -> No
     """
     from qctkit.pipeline.export import export
     from qctkit.predictors.trained import load_predictors
-    from qctkit.registry import load_registry
     from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
-    loaded = load_predictors(predictors, load_registry().family)
+    loaded = load_predictors(predictors, chosen_registry().family)
     checks = export(loaded, output, shown_progress(), licence=licence, overwrite=overwrite)
     for name, check in checks.items():
         click.echo(f"{name}.onnx {_in_words(check)}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import (
     convert_material_option,
     k2hpo4_over_ha_option,
@@ -110,7 +111,6 @@ def command(
     from qctkit.pipeline.ingest_scan import ScanOptions, SideChoice
     from qctkit.pipeline.pseudonyms import read_key
     from qctkit.processes import usual_workers
-    from qctkit.registry import load_registry
     from qctkit.store.writer import refuse_existing_output
     from qctkit.units import Material
 
@@ -134,7 +134,7 @@ def command(
     )
     try:
         done = ingest(
-            options, output, load_registry().readers(), shown_progress(),
+            options, output, chosen_registry().readers(), shown_progress(),
             workers=workers or usual_workers(), overwrite=overwrite, resume=resume,
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -3,10 +3,12 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 import qctkit
+from qctkit.cli.chosen import chosen_registry
 from qctkit.errors import QctkitError
 
 COMMANDS = {
@@ -23,7 +25,7 @@ COMMANDS = {
     "validate": "Judge made samples against the real cohort.",
     "replay": "Make a stored sample again from its record.",
     "convert": "Write a cohort as NIfTI files and tables.",
-    "plugins": "List the plugins that were found.",
+    "plugins": "See, make and check plugins.",
 }
 
 INPUT_ERROR = 2
@@ -31,29 +33,58 @@ INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module only when it is called."""
+    """A group that imports a command's module only when it is called.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands in the order of work."""
-        return list(COMMANDS)
+    Plugins are asked for commands where the built-in ones do not do: for help, or another name.
+    """
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of work, those of plugins last."""
+        return [*COMMANDS, *_of_plugins(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, importing its module."""
         if cmd_name not in COMMANDS:
-            return None
+            return _of_plugins(ctx).get(cmd_name)
         module = importlib.import_module(f"qctkit.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands without importing any of them."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any of the built-in ones."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        added = _of_plugins(ctx)
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(
+                    [(name, one.get_short_help_str(limit=60)) for name, one in added.items()]
+                )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what a plugin's command raises becomes an error that names the plugin."""
+        try:
+            return super().invoke(ctx)
+        except (QctkitError, click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+            raise
+        except Exception:
+            name = ctx.invoked_subcommand
+            if name is None or name in COMMANDS:
+                raise
+            with chosen_registry(ctx).guarding("commands", name, "called"):
+                raise
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(qctkit.__version__, prog_name="qctkit")
-def cli() -> None:
+@click.option(
+    "--no-plugins",
+    is_flag=True,
+    is_eager=True,
+    help="Load no plugin. The variable QCTKIT_PLUGINS holds the names of those to load, such as "
+    "femur-density,other.",
+)
+def cli(no_plugins: bool) -> None:
     """Make new, labelled QCT scans of the proximal femur from real ones.
 
     \b
@@ -65,6 +96,12 @@ def cli() -> None:
 
     Every command explains itself with --help.
     """
+
+
+def _of_plugins(context: click.Context) -> dict[str, click.Command]:
+    """Return the commands that plugins add; none can take a built-in one's place."""
+    found = {one.name or "": one for one in chosen_registry(context).commands()}
+    return {name: one for name, one in found.items() if name not in COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

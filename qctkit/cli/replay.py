@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import cohort_argument, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -56,7 +57,6 @@ def command(
     """
     from qctkit.errors import InputError
     from qctkit.pipeline.replay import Replayer, check_replays, write_replayed
-    from qctkit.registry import load_registry
     from qctkit.store.reader import CohortFile
 
     if bool(samples) == every:
@@ -69,7 +69,7 @@ def command(
     chosen = made.sample_ids if every else tuple(dict.fromkeys(samples))
     for sample_id in chosen:
         made.row(sample_id)
-    replayer = Replayer(made, CohortFile(source), load_registry())
+    replayer = Replayer(made, CohortFile(source), chosen_registry())
     if output is not None:
         written = write_replayed(
             replayer, chosen, output, progress, spacing_mm=spacing_mm, overwrite=overwrite

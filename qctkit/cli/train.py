@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import cohort_argument, output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -30,6 +31,12 @@ SLICES = "slice-network"
     type=click.Path(path_type=Path),
     help="TOML file: families, folds, seed, and how networks are built and trained.",
 )
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="NAME",
+    help="Train this predictor too, such as one of a plugin; may be given several times.",
+)
 @click.option("--folds", type=click.IntRange(2), help="Of the cross-validation.  [default: 5]")
 @click.option("--seed", type=click.IntRange(0), help="Of every draw.  [default: 0]")
 @click.option(
@@ -49,6 +56,7 @@ def command(
     cohort: Path,
     output: Path,
     configuration_file: Path | None,
+    also: tuple[str, ...],
     folds: int | None,
     seed: int | None,
     workers: int,
@@ -68,19 +76,22 @@ def command(
         qctkit train real.h5 -o predictors/
         qctkit train real.h5 -o predictors/ --config train.toml --resume
         qctkit train real.h5 -o predictors/ --split both
+        qctkit train real.h5 -o predictors/ --also my-predictor
     """
     from qctkit.predictors.configuration import TrainingConfiguration, read_configuration
     from qctkit.predictors.slice_split import slice_wise
     from qctkit.predictors.training import TrainingSettings
-    from qctkit.registry import load_registry
     from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
     asked = (
         read_configuration(configuration_file) if configuration_file else TrainingConfiguration()
     )
-    registered = load_registry().families()
-    families = asked.chosen(registered)
+    registry = chosen_registry()
+    registered = registry.families()
+    chosen = asked.chosen(registered)
+    names = [one.name for one in chosen]
+    families = (*chosen, *(registry.family(one) for one in also if one not in names))
     settings = TrainingSettings(
         asked.folds if folds is None else folds, asked.seed if seed is None else seed, workers
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import cohort_argument, json_option
 from qctkit.cli.shown import shown_progress
 
@@ -23,11 +24,10 @@ def command(cohort: Path, against: Path, as_json: bool) -> int:
         qctkit validate augmented.h5 --against real.h5
     """
     from qctkit.pipeline.validate import validate
-    from qctkit.registry import load_registry
     from qctkit.store.reader import CohortFile
 
     made, real = CohortFile(cohort), CohortFile(against)
-    found = validate(made, real, load_registry(), shown_progress())
+    found = validate(made, real, chosen_registry(), shown_progress())
     if as_json:
         click.echo(json.dumps(found.record(), indent=1, sort_keys=True))
         return int(not found.passed)

@@ -7,7 +7,7 @@ So bone shape is regressed on the attributes without weight, and everything else
 with the size of the skeleton beside them; a change of sex reaches it both directly and by size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class Design:
         names: attributes that vary in the cohort, ``(A,)`` columns of ``values``.
         values: ``(N, A)`` on the scale on which bodies follow them: weight as its logarithm.
         size: ``(N,)``, the size of the skeleton in standard deviations.
-        rows: which subjects of the cohort these are: those with all of the attributes known.
+        rows: which samples of the cohort these are: those with all of the attributes known.
     """
 
     names: tuple[str, ...]
@@ -47,7 +47,10 @@ class Design:
 
     @classmethod
     def of(cls, attributes: Mapping[str, Array], size: Array) -> "Design":
-        """Return the design of subjects ``(N,)``, NaN where an attribute is not known."""
+        """Return the design of attributes and sizes ``(N,)``, NaN where one is not known.
+
+        Attributes that all share, or that fewer than ``FEWEST`` know, have no effect.
+        """
         names = tuple(
             name for name in ATTRIBUTES if name in attributes and _varies(attributes[name])
         )
@@ -68,9 +71,9 @@ class Design:
             )
         return np.array(steps)
 
-    def without(self, row: int | None) -> "Design":
-        """Return the design with one subject of the cohort left out."""
-        kept = [place for place, own in enumerate(self.rows) if own != row]
+    def without(self, left_out: Collection[int]) -> "Design":
+        """Return the design without some of the cohort's samples: those of one subject."""
+        kept = [place for place, own in enumerate(self.rows) if own not in left_out]
         return Design(
             self.names, self.values[kept], self.size[kept], tuple(self.rows[one] for one in kept)
         )
@@ -94,7 +97,7 @@ class Design:
         return np.asarray(np.maximum(left.std(axis=0), 1e-6))
 
     def bone_shape_effects(self, measured: Array) -> Array:
-        """Return the same for quantities of bone shape, which do not follow weight."""
+        """Return the change ``(A, P)`` of quantities of bone shape, which do not follow weight."""
         found = np.zeros((len(self.names), measured.shape[1]))
         found[self._kept] = _slopes(self._lasting, measured[list(self.rows)])
         return found
@@ -130,6 +133,6 @@ def _on_scale(name: str, values: Array) -> Array:
     return np.log(values) if name == WEIGHT.name else np.asarray(values, dtype=np.float64)
 
 
-def _varies(values: Sequence[float] | Array) -> bool:
-    known = np.asarray(values)[~np.isnan(np.asarray(values))]
+def _varies(values: Array) -> bool:
+    known = values[~np.isnan(values)]
     return len(known) >= FEWEST and float(known.std()) > 0.0

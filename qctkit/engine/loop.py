@@ -83,9 +83,10 @@ def optimise(
     parameters = {
         name: values.clone().requires_grad_(name in free) for name, values in start.items()
     }
-    optimiser = torch.optim.Adam(
-        [{"params": [parameters[name]], "lr": edit.step_sizes[name]} for name in free]
-    )
+    groups = [{"params": [parameters[name]], "lr": edit.step_sizes[name]} for name in free]
+    optimiser = torch.optim.Adam(groups) if groups else None
+    if optimiser is None:  # the start is all that can be judged
+        steps, preservation = min(steps, 1), ()
     batch = [_Progress() for _ in scene.hu]
     for step in range(steps):
         running = torch.tensor([row for row, one in enumerate(batch) if one.stop is None])
@@ -94,24 +95,25 @@ def optimise(
         chosen = {name: values[running] for name, values in parameters.items()}
         shown = scene.take(running)
         loss, reached = _evaluate(shown, edit, chosen, free, aims, preservation, running)
-        with torch.no_grad():
-            allowed = edit.within_limits(shown, chosen)
         for place, row in enumerate(running.tolist()):
             batch[row].note(
                 float(loss[place].detach()),
                 {name: values[place].detach().clone() for name, values in chosen.items()},
                 reached=bool(reached[place]) and step + 1 >= FEWEST_STEPS,
-                allowed=bool(allowed[place]),
                 patience=patience,
             )
-        optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        optimiser.step()
+        if optimiser is not None:
+            optimiser.zero_grad(set_to_none=True)
+            loss.sum().backward()
+            optimiser.step()
         tick()
     best = {name: torch.stack([one.best[name] for one in batch]) for name in parameters}
     with torch.no_grad():
-        figures = edit.figures(scene, best)
-    return [one.outcome(row) for one, row in zip(batch, figures, strict=True)]
+        figures, allowed = edit.figures(scene, best), edit.within_limits(scene, best)
+    return [
+        one.outcome(row, allowed=bool(within))
+        for one, row, within in zip(batch, figures, allowed, strict=True)
+    ]
 
 
 def _evaluate(
@@ -158,7 +160,6 @@ class _Progress:
         parameters: dict[str, Tensor],
         *,
         reached: bool,
-        allowed: bool,
         patience: int,
     ) -> None:
         self._losses.append(loss)
@@ -170,10 +171,8 @@ class _Progress:
             self.stop = Stop.STALLED
         if reached:
             self.stop, self.best = Stop.REACHED, parameters
-        # Last: beyond its limits a candidate is refused, whatever it reads.
-        if not allowed:
-            self.stop = Stop.REFUSED
 
-    def outcome(self, figures: Mapping[str, float]) -> Outcome:
-        stop = self.stop or Stop.OUT_OF_STEPS
+    def outcome(self, figures: Mapping[str, float], *, allowed: bool) -> Outcome:
+        # Beyond its limits a candidate is refused, whatever it reads.
+        stop = (self.stop or Stop.OUT_OF_STEPS) if allowed else Stop.REFUSED
         return Outcome(self.best, figures, stop, len(self._losses), tuple(self._losses))

@@ -5,26 +5,33 @@ tissues there are: femur, body, lean tissue and other bone. Densities are left o
 that a difference in density stays a difference in density and is not made up by shape.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from qctkit.view import View
 
 KNOT_SPACING_MM = 9.0
+"""Distance between knots of the velocity: finer than a neck is wide."""
+
 FLOW_STEP_MM = 6.0
+"""Spacing of the grid on which velocities are integrated."""
+
 SQUARINGS = 6
+"""The first step is a 64th of the velocity: fat may move by 80 mm, and then by little more than
+1 mm a step."""
 
 STEPS = ((1.5, 30, False), (0.0, 25, False), (0.0, 6, True))
 """Smoothing in voxels, steps of Adam, and whether on the view's own grid or one half as fine."""
 
 FIRST_STEP_MM = 1.5
+"""Adam's step, times 0.6 from one stage to the next."""
+
 STIFFNESS = 0.05 / 100.0
 """Weight of the field's energy against the mean squared difference of tissues; chosen with the
 Dice of femurs (0.98) and the judge of docs/evidence.md, flat between a third of it and twice."""
 
 BATCH = 8
+"""Subjects registered together."""
 
 
 def register(template: Tensor, images: Tensor, view: View) -> Tensor:
@@ -47,16 +54,32 @@ def displacement_mm(velocity_mm: Tensor, view: View, *, finest: bool = True) -> 
     Scaling and squaring (Arsigny et al. 2006) on a grid of 6 mm; with ``finest`` false it stays
     on that grid. Beyond the view the flow is that of its border.
     """
-    box = _Box(view)
-    step = box.on(velocity_mm, box.flow_shape) / 2**SQUARINGS
+    step = on_grid(velocity_mm, flow_shape(view)) / 2**SQUARINGS
     for _ in range(SQUARINGS):
-        step = step + box.sampled(step, step)
-    return box.on(step, view.shape) if finest else step
+        step = step + sampled(step, step, view)
+    return on_grid(step, view.shape) if finest else step
 
 
 def sampled(values: Tensor, displacement: Tensor, view: View) -> Tensor:
-    """Return values ``(N, C, ...)`` that span the view, at displaced places, trilinear."""
-    return _Box(view).sampled(values, displacement)
+    """Return values ``(N or 1, C, ...)`` that span the view, at displaced places, trilinear.
+
+    Args:
+        values: on any grid that spans the view; beyond it they are those of its border.
+        displacement: ``(N, 3, D, H, W)`` in mm along superior, anterior, medial, on the grid of
+            the result.
+        view: the box.
+    """
+    half = displacement.new_tensor(view.half_extent_mm).view(1, 3, 1, 1, 1)
+    shift = (displacement / half).flip(1).movedim(1, -1)
+    still = torch.nn.functional.affine_grid(
+        torch.eye(3, 4)[None], [1, 1, *displacement.shape[2:]], align_corners=True
+    )
+    return torch.nn.functional.grid_sample(
+        values.expand(len(displacement), *values.shape[1:]),
+        still + shift,
+        padding_mode="border",
+        align_corners=True,
+    )
 
 
 def on_grid(values: Tensor, shape: tuple[int, int, int]) -> Tensor:
@@ -66,12 +89,12 @@ def on_grid(values: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 def flow_shape(view: View) -> tuple[int, int, int]:
     """Return the shape of the grid of 6 mm on which flows are integrated."""
-    return _Box(view).flow_shape
+    return _points(view, FLOW_STEP_MM)
 
 
 def knots(view: View) -> tuple[int, int, int]:
     """Return the number of a velocity's knots along superior, anterior, medial."""
-    return _Box(view).knots
+    return _points(view, KNOT_SPACING_MM)
 
 
 def smoothed(values: Tensor, sigma: float) -> Tensor:
@@ -107,52 +130,16 @@ def tissues(images: Tensor) -> Tensor:
     return torch.cat([2.0 * femur, body, smoothed(lean, 1.5), 0.7 * bone], dim=1)
 
 
-@dataclass(frozen=True)
-class _Box:
-    """The box of a view, spanned by grids of any spacing."""
-
-    view: View
-
-    @property
-    def flow_shape(self) -> tuple[int, int, int]:
-        return self._shape(FLOW_STEP_MM)
-
-    @property
-    def knots(self) -> tuple[int, int, int]:
-        return self._shape(KNOT_SPACING_MM)
-
-    def _shape(self, spacing_mm: float) -> tuple[int, int, int]:
-        d, h, w = (max(round(2.0 * half / spacing_mm) + 1, 2) for half in self.view.half_extent_mm)
-        return d, h, w
-
-    def on(self, values: Tensor, shape: tuple[int, int, int]) -> Tensor:
-        return on_grid(values, shape)
-
-    def sampled(self, values: Tensor, displacement: Tensor) -> Tensor:
-        half = displacement.new_tensor(self.view.half_extent_mm).view(1, 3, 1, 1, 1)
-        shift = (displacement / half).flip(1).movedim(1, -1)
-        still = torch.nn.functional.affine_grid(
-            torch.eye(3, 4)[None], [1, 1, *displacement.shape[2:]], align_corners=True
-        )
-        return torch.nn.functional.grid_sample(
-            values.expand(len(displacement), *values.shape[1:]),
-            still + shift,
-            padding_mode="border",
-            align_corners=True,
-        )
-
-
 def _register(template: Tensor, images: Tensor, view: View) -> Tensor:
-    box = _Box(view)
     fixed, moving = tissues(template), tissues(images)
-    velocity = torch.zeros(len(images), 3, *box.knots, requires_grad=True)
+    velocity = torch.zeros(len(images), 3, *knots(view), requires_grad=True)
     step_mm = FIRST_STEP_MM
     optimiser = torch.optim.Adam([velocity], lr=step_mm, betas=(0.8, 0.95))
     for sigma, steps, finest in STEPS:
-        shown, wanted = (one if finest else _coarse(one, box) for one in (moving, fixed))
+        shown, wanted = (one if finest else _coarse(one, view) for one in (moving, fixed))
         shown, wanted = smoothed(shown, sigma), smoothed(wanted, sigma)
         for _ in range(steps):
-            moved = box.sampled(shown, displacement_mm(velocity, view, finest=finest))
+            moved = sampled(shown, displacement_mm(velocity, view, finest=finest), view)
             apart = (moved - wanted).square().flatten(1).mean(dim=1)
             loss = (apart + STIFFNESS * _energy(velocity)).sum()
             optimiser.zero_grad()
@@ -164,8 +151,8 @@ def _register(template: Tensor, images: Tensor, view: View) -> Tensor:
     return velocity.detach()
 
 
-def _coarse(values: Tensor, box: _Box) -> Tensor:
-    return box.on(smoothed(values, 0.8), box.flow_shape)
+def _coarse(values: Tensor, view: View) -> Tensor:
+    return on_grid(smoothed(values, 0.8), flow_shape(view))
 
 
 def _energy(velocity_mm: Tensor) -> Tensor:
@@ -176,3 +163,9 @@ def _energy(velocity_mm: Tensor) -> Tensor:
         total = total + 3.0 * slope.square().flatten(1).mean(dim=1)
         total = total + 12.0 * slope.diff(dim=axis).square().flatten(1).mean(dim=1)
     return total
+
+
+def _points(view: View, spacing_mm: float) -> tuple[int, int, int]:
+    """Return the points along each axis of a grid of about this spacing that spans the view."""
+    d, h, w = (max(round(2.0 * half / spacing_mm) + 1, 2) for half in view.half_extent_mm)
+    return d, h, w

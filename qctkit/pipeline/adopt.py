@@ -20,7 +20,7 @@ from qctkit.predictors.onnx_graph import model_bytes
 from qctkit.predictors.onnx_loading import load_onnx
 from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor
 from qctkit.predictors.onnx_toml import FAMILY
-from qctkit.predictors.skill import Skill, skill_of
+from qctkit.predictors.skill import Skill, joint_response, skill_of
 from qctkit.predictors.trained import DESCRIPTION, read_description
 from qctkit.progress import Progress
 from qctkit.store.reader import CohortFile
@@ -134,7 +134,8 @@ def _measured(
             left_out[name] = why
             continue
         groups = [one.subject_id for one in subjects]
-        skills[name] = skill_of(ATTRIBUTES[name].kind, true, read, groups)
+        skill = skill_of(ATTRIBUTES[name].kind, true, read, groups)
+        skills[name] = replace(skill, joint=joint_response(read, _values(subjects)))
     if not skills:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise PredictorError(f"the cohort cannot measure what {source} is worth ({reasons})")
@@ -186,3 +187,8 @@ def _write(path: Path, content: bytes) -> str:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
+
+
+def _values(subjects: Sequence[Subject]) -> dict[str, NDArray[np.float64]]:
+    """Return each attribute of the subjects, ``(N,)``, NaN where unknown."""
+    return {name: np.array([_number(one.value(name)) for one in subjects]) for name in ATTRIBUTES}

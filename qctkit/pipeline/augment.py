@@ -40,20 +40,26 @@ def augment(
     output: Path,
     progress: Progress,
     *,
+    reference: CohortFile | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> AugmentResult:
     """Make samples until enough are accepted or the budget is spent.
 
+    What real people are like (densities, shapes, the range of targets' effects) is learned of
+    ``reference``, the cohort of the predictors, where the sources are another one's.
+
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
         InputError: the targets do not fit the recipe or the cohort, or the resumed run this one.
     """
-    refuse_made_samples(cohort)
+    reference = cohort if reference is None else reference
+    for one in (cohort, reference):
+        refuse_made_samples(one)
     outcomes = carrying(recipe, predictors)
     for outcome in outcomes:
         progress.say(outcome.words)
-    plan = make_plan(cohort, recipe, predictors, registry, options, outcomes, progress)
+    plan = make_plan(cohort, reference, recipe, predictors, registry, options, outcomes, progress)
     if not plan.driven:
         progress.say(
             "no attribute is carried: samples keep all labels of their source, and their density "
@@ -68,6 +74,7 @@ def augment(
     for words in extrapolation_words(plan.targets, plan.sources, plan.driven, plan.cohort_range):
         progress.say(words)
     run = run_record(plan, outcomes)
+    registry.observe("before_run", run=run)
     with (
         CohortWriter(
             output, run, window=cohort.window, overwrite=overwrite, keep_parts=True, resume=resume
@@ -76,6 +83,7 @@ def augment(
         one_thread(),
     ):
         accepted, refused = _make(plan, writer, task)
+    registry.observe("after_run", output=output, accepted=accepted, refused=refused)
     return AugmentResult(output, options.samples, accepted, refused, outcomes)
 
 
@@ -95,9 +103,12 @@ def _make(plan: Plan, writer: CohortWriter, task: Task) -> tuple[int, int]:
                 continue
             if isinstance(made, Sample):
                 writer.add(number, made)
+                record = made.synthesis.record if made.synthesis else {}
+                plan.registry.observe("after_candidate", record=record)
                 accepted += 1
                 task.advance(f"{accepted} accepted, {refused} refused")
             else:
                 writer.refuse(number, made)
+                plan.registry.observe("after_candidate", record=made)
                 refused += 1
     return writer.stored()

@@ -25,7 +25,7 @@ def batch_start(plan: Plan, batch: Sequence[Work], images: Tensor) -> dict[str, 
     if plan.learned is None or not plan.driven:
         return start
     found = plan.learned.atlas.starts(
-        images, _changes(plan.learned, batch), _rows(plan.learned, batch)
+        images, _changes(plan.learned, batch), _own(plan.learned, batch)
     )
     return start | from_atlas(plan.edit, found)
 
@@ -38,7 +38,7 @@ def batch_aims(plan: Plan, batch: Sequence[Work], images: Tensor) -> list[Aim]:
         return [Aim(_mean_density_hu, wanted, torch.tensor([DENSITY_ERROR_HU]))]
     if plan.learned is not None and plan.recipe.follows_measures:
         learned = plan.learned
-        return learned.aims(plan.drivers, images, _changes(learned, batch), _rows(learned, batch))
+        return learned.aims(plan.drivers, images, _changes(learned, batch), _own(learned, batch))
     return [
         aim for one in plan.drivers if (aim := _reading_aim(plan, one, batch, images)) is not None
     ]
@@ -72,8 +72,9 @@ def _changes(learned: Learned, batch: Sequence[Work]) -> Array:
     return np.stack([design.change(*work.attributes(design.names)) for work in batch])
 
 
-def _rows(learned: Learned, batch: Sequence[Work]) -> list[int | None]:
-    return [learned.rows.get(work.source.sample_id) for work in batch]
+def _own(learned: Learned, batch: Sequence[Work]) -> list[tuple[int, ...]]:
+    """Return the places in the atlas of each source's own subject."""
+    return [learned.rows.get(work.source.subject.subject_id, ()) for work in batch]
 
 
 def _mean_density_hu(images: Tensor) -> Tensor:

@@ -6,16 +6,18 @@ import torch
 from torch import Tensor
 
 from qctkit.cohort import Record, Sample, Synthesis
-from qctkit.contracts import Candidate, Reading
+from qctkit.contracts import Candidate, Reading, Validator, Verdict
 from qctkit.engine.loop import Outcome, Stop, optimise
 from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
+from qctkit.errors import PluginRunError
 from qctkit.frame import locate
 from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
-from qctkit.pipeline.augment_record import candidate_record
+from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
 from qctkit.pipeline.augment_work import Work, begin
 from qctkit.pipeline.carry import reads
+from qctkit.predictors.skill import Skill
 from qctkit.predictors.training import as_tensor
 from qctkit.subject import Subject
 from qctkit.view import View, see
@@ -23,12 +25,24 @@ from qctkit.volume import Mask
 
 
 def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]:
-    """Return a sample or a refusal for each number; the batch is optimised together."""
+    """Return a sample or a refusal for each number; the batch is optimised together.
+
+    Where a plugin's code raises something, its candidates are refused and the next are tried.
+    """
     batch = [begin(plan, number) for number in numbers]
+    try:
+        with plan.registry.guarding_all(f"candidates {numbers[0]} to {numbers[-1]}"):
+            outcomes = _optimised(plan, batch)
+    except PluginRunError as error:
+        words = plan.registry.failed(error)
+        return [failure_record(plan, work, words) for work in batch]
+    return [_finished(plan, work, one) for work, one in zip(batch, outcomes, strict=True)]
+
+
+def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
     images = torch.stack([work.image for work in batch])
-    scene = view_scene(images, plan.view)
-    outcomes = optimise(
-        scene,
+    return optimise(
+        view_scene(images, plan.view),
         plan.edit,
         batch_start(plan, batch, images),
         batch_aims(plan, batch, images),
@@ -37,7 +51,14 @@ def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]
         patience=plan.recipe.patience,
         held=plan.recipe.held,
     )
-    return [_finish(plan, work, outcome) for work, outcome in zip(batch, outcomes, strict=True)]
+
+
+def _finished(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
+    try:
+        with plan.registry.guarding_all(candidate_id(work)):
+            return _finish(plan, work, outcome)
+    except PluginRunError as error:
+        return failure_record(plan, work, plan.registry.failed(error))
 
 
 def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
@@ -59,11 +80,22 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         figures=outcome.figures,
         moved_hu=moved_hu(*making) if plan.edit.reach_mm else None,
     )
-    verdicts = [one.judge(candidate, plan.reference) for one in plan.validators]
+    verdicts = [_verdict(plan, one, candidate, candidate_id(work)) for one in plan.validators]
     record = candidate_record(plan, work, outcome, label, readings, verdicts)
     if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):
         return _sample(work, made, region, label, outcome, record)
     return record
+
+
+def _verdict(plan: Plan, validator: Validator, candidate: Candidate, name: str) -> Verdict:
+    """Return a validator's verdict; a plugin's that raises refuses the candidate."""
+    try:
+        with plan.registry.guarding("validators", validator.name, f"judge of {name}"):
+            verdict = validator.judge(candidate, plan.reference)
+            verdict.record()  # what is no verdict is the plugin's failure too
+            return verdict
+    except PluginRunError as error:
+        return Verdict(validator.name, False, {}, plan.registry.failed(error))
 
 
 def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
@@ -75,7 +107,7 @@ def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
         with torch.no_grad():
             estimates = predictor(images[predictor.view]).double().tolist()
         for column, name in enumerate(predictor.attributes):
-            response = predictor.skills[name].response
+            skill = predictor.skills[name]
             before = estimates[0][column]
             readings.append(
                 Reading(
@@ -84,12 +116,20 @@ def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
                     attribute=name,
                     before=before,
                     after=estimates[1][column],
-                    expected=before + response.expected_change(work.change_asked(name)),
-                    typical_error=response.residual_sd,
+                    expected=before + _expected_change(skill, work, name),
+                    typical_error=(skill.joint or skill.response).residual_sd,
                     can_read=reads(predictor, name),
                 )
             )
     return tuple(readings)
+
+
+def _expected_change(skill: Skill, work: Work, name: str) -> float:
+    """Return what a real change of all that is asked would change in a reading."""
+    if skill.joint is None:
+        return skill.response.expected_change(work.change_asked(name))
+    asked = {attribute: work.change_asked(attribute) for attribute in skill.joint.slopes}
+    return skill.joint.expected_change(asked)
 
 
 def _before_and_after(work: Work, made: Rendering, view: View) -> Tensor:

@@ -1,6 +1,6 @@
 """What a recipe learns of the whole cohort before it makes candidates: its atlas, its measures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from qctkit.engine.effects import FEWEST, Array
 from qctkit.engine.loop import Aim
 from qctkit.errors import InputError
 from qctkit.frame import locate
+from qctkit.networks import one_thread
 from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.predictors.training import as_tensor
@@ -27,12 +28,12 @@ class Learned:
     """A cohort's atlas, and what the drivers measure of its subjects.
 
     Attributes:
-        rows: the place of each of the cohort's samples in the atlas, by sample id.
+        rows: the places of each subject's samples in the atlas, by subject id.
         measured: ``(N, F)`` by the name of a driver that reads from measures.
     """
 
     atlas: Atlas
-    rows: Mapping[str, int]
+    rows: Mapping[str, tuple[int, ...]]
     measured: Mapping[str, Array]
 
     def aims(
@@ -40,22 +41,21 @@ class Learned:
         drivers: Sequence[TrainedPredictor],
         images: Tensor,
         changes: Array,
-        rows: Sequence[int | None],
+        left_out: Sequence[Collection[int]],
     ) -> list[Aim]:
         """Return what each driver should come to measure of sources ``(N, 2, D, H, W)``.
 
         A measure should move by what the cohort says of the change ``(N, A)`` asked of each
-        source, itself left out (its row); its aim is weighed by its spread among equals.
+        source, its own subject left out; its aim is weighed by its spread among equals.
         """
         aims = []
         for driver in drivers:
             if isinstance(driver.module, FeatureReader):
                 module, measured = driver.module, self.measured[driver.name]
-                with torch.no_grad():
-                    now = torch.cat([module.measure(one[None]) for one in images])
+                now = torch.from_numpy(_measured(module, images)).float()
                 moves = [
                     self._moves(module, measured, *asked)
-                    for asked in zip(changes, rows, strict=True)
+                    for asked in zip(changes, left_out, strict=True)
                 ]
                 spread = self.atlas.design.residual_sd(measured)
                 aims.append(
@@ -68,9 +68,9 @@ class Learned:
         return aims
 
     def _moves(
-        self, module: FeatureReader, measured: Array, change: Array, row: int | None
+        self, module: FeatureReader, measured: Array, change: Array, left_out: Collection[int]
     ) -> Array:
-        design = self.atlas.design.without(row)
+        design = self.atlas.design.without(left_out)
         effects = design.effects(measured)
         shape = list(module.shape_columns)
         effects[:, shape] = design.bone_shape_effects(measured[:, shape])
@@ -93,30 +93,44 @@ def learn(
     if not recipe.from_atlas:
         return None
     images, attributes = _seen(cohort, view, progress)
-    known = ~np.isnan(np.stack(list(attributes.values()))).any(axis=0)
-    if known.sum() < FEWEST:
+    rows = _rows_by_subject(cohort)
+    known = np.asarray(~np.isnan(np.stack(list(attributes.values()))).any(axis=0))
+    complete = sum(bool(known[list(own)].any()) for own in rows.values())
+    if complete < FEWEST:
         raise InputError(
             f"{recipe.name} regresses shape and density on the attributes of at least {FEWEST} "
-            f"subjects, and {int(known.sum())} of {cohort.path} have all of theirs known; add "
-            "subjects, or choose a recipe without an atlas such as voxel-baseline"
+            f"subjects, and {complete} of {cohort.path} have all of theirs known; add subjects, or "
+            "choose a recipe without an atlas such as voxel-baseline"
         )
-    with progress.task("registering subjects to their atlas", 1) as task:
+    with progress.task("registering subjects to their atlas", 1) as task, one_thread():
         atlas = Atlas.learn(images, attributes, view)
-        task.advance(f"{len(images)} subjects")
-    with torch.no_grad():
         measured = {
-            one.name: torch.cat([one.module.measure(image[None]) for image in images])
-            .double()
-            .numpy()
+            one.name: _measured(one.module, images)
             for one in drivers
             if isinstance(one.module, FeatureReader)
         }
-    rows = {sample_id: row for row, sample_id in enumerate(cohort.sample_ids)}
+        task.advance(f"{len(rows)} subjects")
     return Learned(atlas, rows, measured)
 
 
+def _measured(reader: FeatureReader, images: Tensor) -> Array:
+    """Return the measures ``(N, F)`` of images, one at a time."""
+    with torch.no_grad():
+        found = torch.cat([reader.measure(image[None]) for image in images])
+    return np.asarray(found.double().numpy())
+
+
+def _rows_by_subject(cohort: CohortFile) -> dict[str, tuple[int, ...]]:
+    """Return the places of each subject's samples in a cohort: two hips are two."""
+    rows: dict[str, tuple[int, ...]] = {}
+    for row, sample_id in enumerate(cohort.sample_ids):
+        subject_id = cohort.subject(sample_id).subject_id
+        rows[subject_id] = (*rows.get(subject_id, ()), row)
+    return rows
+
+
 def _seen(cohort: CohortFile, view: View, progress: Progress) -> tuple[Tensor, dict[str, Array]]:
-    """Return all samples on the view, ``(N, 2, D, H, W)``, and their attributes that vary."""
+    """Return all samples on the view, ``(N, 2, D, H, W)``, and attributes that any has."""
     images, subjects = [], []
     with progress.task("viewing subjects", len(cohort)) as task:
         for sample in cohort:

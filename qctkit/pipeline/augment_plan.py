@@ -62,6 +62,7 @@ class Plan:
     """
 
     cohort: CohortFile
+    reference_fingerprint: str
     recipe: Recipe
     edit: Edit
     predictors: PredictorSet
@@ -75,12 +76,14 @@ class Plan:
     cohort_range: CohortRange
     targets: tuple[Target, ...]
     options: AugmentOptions
+    registry: Registry
     view: View
     learned: Learned | None
 
 
 def make_plan(
     cohort: CohortFile,
+    reference: CohortFile,
     recipe: Recipe,
     predictors: PredictorSet,
     registry: Registry,
@@ -88,7 +91,7 @@ def make_plan(
     outcomes: Sequence[Carrying],
     progress: Progress,
 ) -> Plan:
-    """Return the plan of a run.
+    """Return the plan of a run; what is learned of people is learned of ``reference``.
 
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
@@ -105,6 +108,7 @@ def make_plan(
     )
     return Plan(
         cohort=cohort,
+        reference_fingerprint=reference.fingerprint,
         recipe=recipe,
         edit=compose([registry.edit(name) for name in recipe.edits]),
         predictors=predictors,
@@ -113,13 +117,14 @@ def make_plan(
         terms={name: registry.loss(name) for name in recipe.preservation},
         carried=carried,
         driven=driven,
-        reference=cohort_reference(cohort, progress),
+        reference=cohort_reference(reference, progress),
         sources=sources,
         cohort_range=cohort_range(list(sources.values())),
         targets=targets,
         options=options,
+        registry=registry,
         view=view,
-        learned=learn(cohort, recipe, drivers, view, progress) if driven else None,
+        learned=learn(reference, recipe, drivers, view, progress) if driven else None,
     )
 
 
@@ -151,6 +156,7 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "preservation": dict(plan.recipe.preservation),
         "carrying": [outcome.record() for outcome in outcomes],
         "cohort_fingerprint": plan.cohort.fingerprint,
+        "reference_fingerprint": plan.reference_fingerprint,
         "predictors": plan.predictors.training,
         "samples_wanted": plan.options.samples,
         "budget": len(plan.targets),
@@ -160,4 +166,21 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "cohort_range": plan.cohort_range.record(),
         "batch": BATCH,
         "versions": versions(),
+        "plugins": _plugins(plan),
     }
+
+
+def _plugins(plan: Plan) -> list[dict[str, str]]:
+    """Return the plugins that this run needs, with their versions."""
+    recipe = plan.recipe
+    families = {one.family for one in plan.predictors.predictors}
+    registered = set(plan.registry.names("predictors"))
+    return plan.registry.made_by(
+        [
+            ("recipes", recipe.name),
+            *(("edits", name) for name in recipe.edits),
+            *(("losses", name) for name in recipe.preservation),
+            *(("validators", name) for name in recipe.validators),
+            *(("predictors", name) for name in sorted(families & registered)),
+        ]
+    )

@@ -33,23 +33,9 @@ def candidate_record(
     if outcome.stop is Stop.REFUSED:
         failed.insert(0, f"the edit {plan.edit.name} left its limits")
     return {
-        "candidate_id": f"candidate-{work.number:05d}",
-        "number": work.number,
-        "source_sample_id": work.source.sample_id,
-        "source_subject_id": work.source.subject.subject_id,
-        "recipe": plan.recipe.name,
-        "edits": list(plan.recipe.edits),
-        "view": view_record(plan.view),
+        **_asked(plan, work, label),
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
-        "carried": list(plan.carried),
-        "targets": _targets(work.target.values, plan.driven),
-        "extrapolation": asked_beyond(
-            work.target, plan.sources, plan.driven, plan.cohort_range
-        ).record(),
         "figures": {name: round(value, 4) for name, value in outcome.figures.items()},
-        "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
-        "labels": {name: getattr(label, name) for name in ATTRIBUTES},
-        "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},
         "readings": [_reading_record(one) for one in readings],
         "verdicts": [verdict.record() for verdict in verdicts],
         "accepted": not failed,
@@ -57,6 +43,49 @@ def candidate_record(
         "stop": outcome.stop,
         "steps": outcome.steps,
         "losses": [round(loss, 6) for loss in outcome.losses],
+    }
+
+
+def failure_record(plan: Plan, work: Work, words: str) -> Record:
+    """Return what is kept of a candidate on which a plugin's code failed."""
+    label = work.target.label(work.source.subject, plan.carried)
+    return {
+        **_asked(plan, work, label),
+        "parameters": {},
+        "figures": {},
+        "readings": [],
+        "verdicts": [],
+        "accepted": False,
+        "reason": words,
+        "stop": Stop.REFUSED,
+        "steps": 0,
+        "losses": [],
+    }
+
+
+def candidate_id(work: Work) -> str:
+    """Return the name of a candidate, for records and messages."""
+    return f"candidate-{work.number:05d}"
+
+
+def _asked(plan: Plan, work: Work, label: Subject) -> Record:
+    """Return what is known of a candidate before it is made."""
+    return {
+        "candidate_id": candidate_id(work),
+        "number": work.number,
+        "source_sample_id": work.source.sample_id,
+        "source_subject_id": work.source.subject.subject_id,
+        "recipe": plan.recipe.name,
+        "edits": list(plan.recipe.edits),
+        "view": view_record(plan.view),
+        "carried": list(plan.carried),
+        "targets": _targets(work.target.values, plan.driven),
+        "extrapolation": asked_beyond(
+            work.target, plan.sources, plan.driven, plan.cohort_range
+        ).record(),
+        "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
+        "labels": {name: getattr(label, name) for name in ATTRIBUTES},
+        "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},
         "seed": plan.options.seed,
         "versions": versions(),
     }

@@ -32,7 +32,7 @@ class Work:
         return 0.0 if source is None or wanted is None else wanted - source
 
     def attributes(self, names: Sequence[str]) -> tuple[dict[str, float | None], dict[str, float]]:
-        """Return the source's attributes, and those asked: where nothing is asked, its own."""
+        """Return the source's attributes, and those that are asked to change."""
         now = {name: self.source.subject.value(name) for name in names}
         return now, {name: self.target.values[name] for name in names if name in self.target.values}
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from qctkit.cohort import Record
-from qctkit.predictors.onnx_description import FORMAT, UNSTATED, Description
+from qctkit.predictors.onnx_description import FORMAT, UNSTATED, Description, Evidence
 from qctkit.predictors.onnx_export import ExportCheck, export_predictor
+from qctkit.predictors.onnx_graph import model_bytes
 from qctkit.predictors.onnx_loading import EXPORTED
 from qctkit.predictors.onnx_module import OnnxModule
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
@@ -56,5 +58,14 @@ def _twin(
 ) -> tuple[Description, ExportCheck]:
     if not isinstance(predictor.module, OnnxModule):
         return export_predictor(predictor, training, folder, licence=licence)
-    predictor.module.save(folder / f"{predictor.name}.onnx")
-    return predictor.module.predictor.description, ExportCheck(any_size=False, parities=())
+    module = predictor.module.predictor
+    # A family's file was measured in training; an adopted one's says so already.
+    evidence = module.description.evidence
+    description = replace(
+        module.description,
+        skills=dict(predictor.skills),
+        evidence=Evidence.COHORT if evidence is Evidence.NONE else evidence,
+    )
+    path = folder / f"{predictor.name}.onnx"
+    path.write_bytes(model_bytes(module.model, description))
+    return description, ExportCheck(any_size=False, parities=())

@@ -17,6 +17,7 @@ from qctkit.errors import CohortFileError, PluginError, ReplayError
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import Triple
 from qctkit.networks import one_thread
+from qctkit.pipeline.needed_plugins import refuse_without_plugins
 from qctkit.pipeline.resample import resample
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_of
@@ -58,6 +59,7 @@ class Replayer:
 
     Raises:
         CohortFileError: the file holds no made samples, or was made from another cohort.
+        PluginError: a plugin that made the file is missing.
     """
 
     def __init__(self, made: CohortFile, real: CohortFile, registry: Registry) -> None:
@@ -69,6 +71,7 @@ class Replayer:
             raise CohortFileError(
                 f"{made.path} was not made from {real.path}; give --source the cohort it came from"
             )
+        refuse_without_plugins(made, registry)
         self.made, self.real, self._registry = made, real, registry
 
     def replay(self, sample_id: str, spacing_mm: Triple | None = None) -> Sample:

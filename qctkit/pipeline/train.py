@@ -20,6 +20,7 @@ from qctkit.predictors.fit_store import FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.mean_predictor import mean_figures, mean_readings
 from qctkit.predictors.metrics import figures_of, spread_figures
+from qctkit.predictors.onnx_family import OnnxFamily
 from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.predictors.training import (
@@ -82,8 +83,10 @@ def train_and_measure(
             they are trained for that alone.
 
     Raises:
-        PredictorError: as ``train``, or the kept fits are of another training.
+        PredictorError: as ``train``, the kept fits are of another training, or a family came
+            trained on this very cohort.
     """
+    _warn_of_trained_elsewhere(cohort, families, progress)
     with _passing(views_folder) as folder:
         seen = _see(cohort, [*families, *also_leaking], folder, progress)
         return _train_and_measure(
@@ -214,6 +217,24 @@ def _see(
     refuse_made_samples(cohort)
     with progress.task("looking at subjects", len(cohort)) as task:
         return see_cohort(_counted(cohort, task), folder, *views_of(families, cohort.window))
+
+
+def _warn_of_trained_elsewhere(
+    cohort: CohortFile, families: Sequence[PredictorFamily], progress: Progress
+) -> None:
+    """Say which families cannot be held out of anything; refuse one that knows this cohort."""
+    for family in families:
+        if not isinstance(family, OnnxFamily):
+            continue
+        if family.trained_on == cohort.fingerprint:
+            raise PredictorError(
+                f"{family.name} was trained on this very cohort, which cannot tell what it is "
+                "worth on unseen subjects; leave it out, or give another cohort"
+            )
+        progress.say(
+            f"{family.name} came trained: which subjects it has seen is not known, and its figures "
+            "may be better than it deserves"
+        )
 
 
 def _record(cohort: CohortFile, seen: SeenCohort, settings: TrainingSettings) -> Record:

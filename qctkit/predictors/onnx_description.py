@@ -244,6 +244,8 @@ class Description:
 def _skill(record: Record) -> Skill:
     skill = Skill.from_record(record)
     numbers = [*skill.figures.values(), *asdict(skill.response).values()]
+    if skill.joint is not None:
+        numbers += [*skill.joint.slopes.values(), skill.joint.residual_sd]
     if not all(math.isfinite(one) for one in numbers):
         raise ValueError("a figure of its skill is no number")
     return skill

@@ -145,7 +145,7 @@ class PredictorSet:
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
-            if isinstance(predictor.module, OnnxModule):
+            if predictor.family == FAMILY and isinstance(predictor.module, OnnxModule):
                 predictor.module.save(folder / f"{predictor.name}.onnx")
                 continue
             weights = {name: t.contiguous() for name, t in predictor.weights().items()}

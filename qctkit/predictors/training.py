@@ -19,7 +19,7 @@ from qctkit.predictors.configuration import configuration_of
 from qctkit.predictors.fit_store import Fit, FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.network import Ensemble
-from qctkit.predictors.skill import Skill, skill_of
+from qctkit.predictors.skill import Skill, joint_response, skill_of
 from qctkit.predictors.spread import (
     FeatureReader,
     Spread,
@@ -336,7 +336,9 @@ def _spread(
 
 def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:
     groups = [subject.subject_id for subject in seen.subjects]
-    return skill_of(ATTRIBUTES[name].kind, seen.data.values[name].numpy(), readings, groups)
+    values = {one: column.numpy() for one, column in seen.data.values.items()}
+    skill = skill_of(ATTRIBUTES[name].kind, values[name], readings, groups)
+    return replace(skill, joint=joint_response(readings, values))
 
 
 def _number(value: float | None) -> float:

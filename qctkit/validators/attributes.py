@@ -6,9 +6,11 @@ from qctkit.contracts import Candidate, Reading, Role, Verdict
 from qctkit.density import DensityReference
 
 SHARE_OF_CHANGE = 0.5
-SHARE_OF_ERROR = 0.5
-"""A reading may miss by half the change expected of it, or by half its error on unseen subjects,
-whichever is more: below that a reader cannot tell a miss from its own noise."""
+SHARE_OF_ERROR = 1.0
+"""A reading may miss by half the change expected of it, or by its error on unseen subjects,
+whichever is more: below that a reader cannot tell a miss from its own noise. Of 100 simulated
+people, truly changed in sex, age and weight together, 88 % pass for all three readings of a reader
+that learned from 29, and 19 % of unchanged copies do; at half the error it would be 67 %."""
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,12 @@ def test_predict_reads_every_sample_off_the_exported_predictors(
     assert "CPUExecutionProvider" in ended.err
     assert [row["sample_id"] for row in rows] == list(CohortFile(real).sample_ids)
     for row in rows:
-        names = ["sample_id", "subject_id", "sex", "probability_male", "age_years", "weight_kg"]
-        assert list(row) == names
+        names = ["probability_male", "age_years", "weight_kg"]
+        spreads = ["age_years_spread", "weight_kg_spread"]
+        assert set(row) == {"sample_id", "subject_id", "sex", *names, *spreads}
         assert row["sex"] == ("M" if row["probability_male"] > 0.5 else "F")
-        assert all(math.isfinite(row[name]) for name in names[3:])
+        assert all(math.isfinite(row[name]) for name in names)
+        assert all(row[name] > 0.0 for name in spreads)
 
 
 def test_predict_prints_one_line_a_sample(

@@ -7,6 +7,7 @@ import torch
 
 from qctkit.cohort import Sample, Side
 from qctkit.contracts import Change, Edit, LossTerm, Scene
+from qctkit.engine.edits.cohort_change import CohortDensity, CohortShape, cohort_tissue
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.soft_tissue import SoftTissue
@@ -19,7 +20,15 @@ from qctkit.frame import FemurFrame, locate
 from qctkit.predictors.training import as_tensor
 from qctkit.view import View, see, spacing_of
 
-EDITS: list[Edit] = [DensityField(), Voxel(), Morph(), SoftTissue()]
+EDITS: list[Edit] = [
+    DensityField(),
+    Voxel(),
+    Morph(),
+    SoftTissue(),
+    CohortDensity(),
+    cohort_tissue(),
+    CohortShape(),
+]
 TERMS: list[LossTerm] = [Size(), Smoothness(), Bending(), TotalVariation()]
 edits = pytest.mark.parametrize("edit", EDITS, ids=lambda one: one.name)
 terms = pytest.mark.parametrize("term", TERMS, ids=lambda one: one.name)
@@ -36,8 +45,9 @@ def scene(people: tuple[Sample, ...], small_view: View) -> Scene:
 
 def _random(edit: Edit, view: View, batch: int, seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
+    sizes = {name: 5.0 * step or edit.spreads[name] / 2 for name, step in edit.step_sizes.items()}
     return {
-        name: 5.0 * edit.step_sizes[name] * torch.randn(zeros.shape, generator=generator)
+        name: sizes[name] * torch.randn(zeros.shape, generator=generator)
         for name, zeros in edit.start(batch, view).items()
     }
 

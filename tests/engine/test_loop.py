@@ -1,5 +1,4 @@
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -7,6 +6,8 @@ from torch import Tensor
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
+from qctkit.engine.edits.cohort_change import CohortDensity
+from qctkit.engine.edits.composition import compose
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.loop import Aim, Outcome, Stop, optimise
 from qctkit.engine.losses.preservation import Size, Smoothness
@@ -80,22 +81,15 @@ def test_an_aim_beyond_human_bone_is_refused_by_the_constraint(
     assert [one.stop for one in outcomes] == [Stop.REFUSED] * 3
 
 
-@dataclass(frozen=True)
-class _LeavesItsLimits(DensityField):
-    """Within its limits until a given step."""
-
-    last_allowed: int = 19
-    asked: list[int] = field(default_factory=list)
-
+class _NeverWithinLimits(DensityField):
     def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
-        self.asked.append(1)
-        return super().within_limits(scene, parameters) & (len(self.asked) <= self.last_allowed)
+        return torch.zeros_like(super().within_limits(scene, parameters))
 
 
 def test_beyond_its_limits_a_candidate_is_refused_though_it_reads_as_wanted(
     scene: Scene, small_view: View
 ) -> None:
-    edit, start = _LeavesItsLimits(), EDIT.start(3, small_view)
+    edit, start = _NeverWithinLimits(), EDIT.start(3, small_view)
     outcomes = optimise(scene, edit, start, [_aim(scene, [0.0] * 3)], [], steps=30, patience=99)
     assert [one.stop for one in outcomes] == [Stop.REFUSED] * 3
 
@@ -121,3 +115,46 @@ def test_the_start_is_not_changed(scene: Scene, small_view: View) -> None:
     start = EDIT.start(3, small_view)
     optimise(scene, EDIT, start, [_aim(scene, [60.0] * 3)], [], steps=3, patience=9)
     assert all((values == 0.0).all() for values in start.values())
+
+
+STARTED = compose([CohortDensity(), DensityField()])
+
+
+def _started(view: View) -> dict[str, Tensor]:
+    start = STARTED.start(3, view)
+    return start | {"cohort-density.added_hu": start["cohort-density.added_hu"] + 30.0}
+
+
+def test_what_is_held_or_has_no_step_stays_to_the_last_bit(scene: Scene, small_view: View) -> None:
+    start, held = _started(small_view), "density-field.shift_hu"
+    aims = [_aim(scene, [90.0] * 3)]
+    outcomes = optimise(scene, STARTED, start, aims, [], steps=9, patience=9, held=[held])
+    for row, one in enumerate(outcomes):
+        for name in ("cohort-density.added_hu", held):
+            assert torch.equal(one.parameters[name], start[name][row])
+        assert (one.parameters["density-field.log_factor"] != 0.0).any()
+
+
+def test_what_stays_at_its_start_costs_nothing(scene: Scene, small_view: View) -> None:
+    terms = [(1.0, Size()), (1.0, Smoothness())]
+    (one, *_) = optimise(scene, STARTED, _started(small_view), [], terms, steps=2, patience=9)
+    assert one.losses == (0.0, 0.0)
+
+
+def test_a_start_is_where_the_loop_sets_out(scene: Scene, small_view: View) -> None:
+    started = [
+        optimise(scene, STARTED, start, [_aim(scene, [30.0] * 3)], [], steps=1, patience=9)[0]
+        for start in (STARTED.start(3, small_view), _started(small_view))
+    ]
+    assert started[1].losses[0] < 0.1 * started[0].losses[0]
+
+
+def test_where_the_loop_may_move_nothing_the_start_is_what_comes_out(
+    scene: Scene, small_view: View
+) -> None:
+    start = {"added_hu": CohortDensity().start(3, small_view)["added_hu"] + 30.0}
+    (one, *_) = optimise(
+        scene, CohortDensity(), start, [_aim(scene, [60.0] * 3)], PRESERVATION, steps=9, patience=9
+    )
+    assert torch.equal(one.parameters["added_hu"], start["added_hu"][0])
+    assert (one.stop, one.steps) == (Stop.OUT_OF_STEPS, 1)

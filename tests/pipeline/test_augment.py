@@ -13,9 +13,9 @@ from qctkit.progress import Silent
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Origin
+from tests.pipeline.density_loop import DENSITY_LOOP
 
 REGISTRY = load_registry()
-RECIPE = REGISTRY.recipe("femur-density")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def made(
         for one in real.sample_ids[:4]
     )
     path = tmp_path_factory.mktemp("made") / "made.h5"
-    recipe = replace(RECIPE, validators=("structure",))
+    recipe = replace(DENSITY_LOOP, validators=("structure",))
     options = AugmentOptions(4, seed=3, targets=targets)
     augment(real, recipe, trained(), REGISTRY, options, path, Silent())
     return CohortFile(path)
@@ -74,7 +74,7 @@ def test_readings_are_asked_of_the_predictors_own_line(made: CohortFile) -> None
 def test_a_reader_in_the_loop_is_refused(
     real: CohortFile, trained: Callable[..., PredictorSet], tmp_path: Path
 ) -> None:
-    recipe = replace(RECIPE, predictors=("reader-network",))
+    recipe = replace(DENSITY_LOOP, predictors=("reader-network",))
     with pytest.raises(PluginError, match="it is a reader"):
         augment(real, recipe, trained(), REGISTRY, AugmentOptions(1), tmp_path / "x.h5", Silent())
     assert list(tmp_path.iterdir()) == []

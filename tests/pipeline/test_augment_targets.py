@@ -15,9 +15,10 @@ from qctkit.progress import Silent
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Sex, Subject
+from tests.pipeline.density_loop import DENSITY_LOOP
 
 REGISTRY = load_registry()
-RECIPE = replace(REGISTRY.recipe("femur-density"), steps=2, validators=("structure",))
+RECIPE = replace(DENSITY_LOOP, steps=2, validators=("structure",))
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
+from tests.pipeline.density_loop import DENSITY_LOOP
 
 REGISTRY = load_registry()
 RECIPE = replace(
-    REGISTRY.recipe("femur-density"),
+    DENSITY_LOOP,
     name="femur-morph",
     edits=("density-field", "soft-tissue", "morph"),
     preservation={"size": 0.01, "bending": 0.01},
-    predictors=("bone-density",),
     validators=("structure", "noise-texture"),
     steps=8,
 )

@@ -17,6 +17,7 @@ from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
+from tests.pipeline.density_loop import DENSITY_LOOP
 
 REGISTRY = load_registry()
 PAGE = Path(__file__).parents[2] / "docs" / "cohort-format.md"
@@ -34,8 +35,7 @@ def record(
     """Return how one candidate came out: a usual one, and one asked far more than it can do."""
     years = 5.0 if request.param else 45.0
     recipe = replace(
-        REGISTRY.recipe("femur-density"),
-        predictors=("bone-density",),
+        DENSITY_LOOP,
         validators=("structure",) if request.param else ("structure", "attributes"),
         steps=STEPS,
     )

@@ -18,6 +18,7 @@ from qctkit.progress import Silent
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
+from tests.pipeline.density_loop import DENSITY_LOOP
 
 REGISTRY = load_registry()
 
@@ -34,9 +35,8 @@ def made(
 ) -> CohortFile:
     """Return samples of some edits, asked to be ten years older."""
     recipe = replace(
-        REGISTRY.recipe("femur-density"),
+        DENSITY_LOOP,
         edits=request.param,
-        predictors=("bone-density",),
         validators=(),
         steps=8,
     )

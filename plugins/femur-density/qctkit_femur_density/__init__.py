@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from qctkit.plugin import Recipe, hookimpl
 
+QCTKIT_API = "1.0"
+
 
 @hookimpl
 def register_recipes() -> Sequence[Recipe]:
@@ -12,14 +14,17 @@ def register_recipes() -> Sequence[Recipe]:
         Recipe(
             name="femur-density",
             account=(
-                "changes the density of the femur, smoothly; outline, soft tissue and every voxel "
-                "further than 2 mm from the bone stay as they are"
+                "changes the density of the femur; outline, soft tissue and every voxel further "
+                "than 2 mm from the bone stay as they are"
             ),
-            predictors=("bone-density", "age-weight-network"),
-            edits=("density-field",),
-            preservation={"size": 0.02, "smoothness": 0.05},
+            predictors=("physical-features",),
+            edits=("cohort-density", "density-field"),
+            preservation={"size": 0.05, "smoothness": 0.05},
             validators=("attributes", "structure", "density"),
             may_carry=("age_years", "weight_kg"),
             carried_by="bone-density",
+            steps=15,
+            from_atlas=True,
+            follows_measures=True,
         ),
     )

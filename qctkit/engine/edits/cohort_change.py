@@ -35,6 +35,9 @@ the bone does is the structure validator's to judge."""
 
 LARGEST_CHANGE_HU = 900.0
 
+FAT_HU = -110.0
+"""Fat and yellow marrow, -98 to -110 HU on the project's real files (figures, section e)."""
+
 FADE_MM = 20.0
 """Beyond the box that predictors see, a change of density fades out over this distance."""
 
@@ -80,7 +83,10 @@ class CohortShape:
 
 @dataclass(frozen=True)
 class CohortDensity:
-    """HU' = HU + a, a on the predictors' grid; inside the femur alone, or in all that is seen."""
+    """HU' = max(HU + a, fat), a on the predictors' grid; in the femur alone, or everywhere.
+
+    What the scan shows below fat already, by noise or as air, is not taken further down.
+    """
 
     name: str = "cohort-density"
     account: str = (
@@ -105,8 +111,10 @@ class CohortDensity:
         added = view_values_at(
             parameters["added_hu"], scene.positions_mm, scene.view, padding="border"
         )
-        change = scene.grid.blur(added * self._share(scene), BLUR_SIGMA_MM)
-        return replace(scene, hu=scene.hu + change)
+        # No tissue is taken below fat, which is what marrow becomes; what is below stays there.
+        floor = scene.hu.clamp(max=FAT_HU)
+        change = torch.maximum(scene.hu + added * self._share(scene), floor) - scene.hu
+        return replace(scene, hu=scene.hu + scene.grid.blur(change, BLUR_SIGMA_MM))
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the femur grown by 2 mm, or all voxels within reach."""

@@ -70,7 +70,9 @@ class SoftTissue:
 
     def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
         """Return the scene after the tissue has moved and its fat has changed."""
-        moved = scene.displaced(_origin(scene, parameters["velocity_mm"]))
+        velocity_mm = parameters["velocity_mm"]
+        still = not velocity_mm.requires_grad and not velocity_mm.any()
+        moved = scene if still else scene.displaced(_origin(scene, velocity_mm))
         change = _change_of_fat_hu(moved, parameters["fat_log_odds"])
         return replace(
             moved,

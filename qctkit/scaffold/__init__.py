@@ -1,0 +1,1 @@
+"""New plugins: whole distributions, made from templates."""
