@@ -110,6 +110,12 @@ def trochanteric_tissue_mm(person: Person) -> float:
     return max(thickness, THINNEST_TISSUE_MM)
 
 
+def mean_muscle_hu(person: Person) -> float:
+    """Return the mean HU of a person's muscle, without the fat between muscles."""
+    ageing = MUSCLE_HU_PER_YEAR * (person.age_years - REFERENCE_AGE_YEARS)
+    return MUSCLE_HU + ageing + MUSCLE_SD_HU * person.variation.muscle_attenuation
+
+
 def body_contour(person: Person, shape: FemurShape) -> BodyContour:
     """Return the contour of a person's body."""
     tissue = trochanteric_tissue_mm(person)
@@ -150,7 +156,7 @@ def _muscle_hu(anatomy: Anatomy, axes: Points) -> Array:
     femur = to_femur(axes, shape)
     head = sphere(femur, shape.head_centre_mm, shape.head_radius_mm + CAPSULE_MM)
     capsule = occupancy(head, CAPSULE_EDGE_MM)
-    muscle = np.float32(_mean_muscle_hu(anatomy.person)) + np.float32(MARBLING_HU) * marbling
+    muscle = np.float32(mean_muscle_hu(anatomy.person)) + np.float32(MARBLING_HU) * marbling
     muscle += fat * (np.float32(FAT_HU) - muscle)
     return np.asarray(muscle + capsule * (np.float32(CAPSULE_HU) - muscle))
 
@@ -160,8 +166,3 @@ def _septum_width(person: Person) -> float:
     mean = SEPTUM_WIDTH + SEPTUM_WIDENING_PER_YEAR * max(person.age_years - 25.0, 0.0)
     own = SEPTUM_LOG_SD * person.variation.muscle_fat - SEPTUM_LOG_SD**2 / 2
     return mean * float(np.exp(own))
-
-
-def _mean_muscle_hu(person: Person) -> float:
-    ageing = MUSCLE_HU_PER_YEAR * (person.age_years - REFERENCE_AGE_YEARS)
-    return MUSCLE_HU + ageing + MUSCLE_SD_HU * person.variation.muscle_attenuation

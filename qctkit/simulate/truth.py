@@ -12,7 +12,7 @@ from qctkit.simulate.person import Person
 from qctkit.simulate.quality import weight_effect
 from qctkit.simulate.scanner import CALIBRATION, contrast, noise_factor
 from qctkit.simulate.shape import MEDIAL_WALL_MM
-from qctkit.simulate.soft_tissue import trochanteric_tissue_mm
+from qctkit.simulate.soft_tissue import mean_muscle_hu, trochanteric_tissue_mm
 from qctkit.simulate.solids import Points
 
 SHAFT_LEVEL_MM = -65.0
@@ -93,6 +93,7 @@ def _body(anatomy: Anatomy) -> dict[str, float]:
         "height_m": person.height_m,
         "body_mass_index": person.body_mass_index,
         "trochanteric_soft_tissue_mm": trochanteric_tissue_mm(person),
+        "muscle_hu": mean_muscle_hu(person),
         "measured_over_true_contrast": contrast(person),
         "noise_over_reference": noise_factor(person),
     }
