@@ -4,23 +4,16 @@ python benchmarks/judges.py FOLDER [--pool 1200]      trains both and keeps them
 """
 
 import argparse
-import functools
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from predictors import POOL_SEED, cohort_views, on_view
 from torch import nn
 
-from qctkit.cohort import FemurMask
-from qctkit.frame import locate
 from qctkit.networks import Schedule, one_thread
 from qctkit.predictors.network import NetworkFamily, network_families
-from qctkit.predictors.training import as_tensor
-from qctkit.view import View, see
-from qctkit.volume import Volume
+from qctkit.view import View
 
 MOST_VIEWS = 14400
 """Views that a judge learns from in all: subjects times epochs."""
@@ -53,35 +46,14 @@ def trained_judge(folder: Path, name: str, pool: int) -> nn.Module:
     return module.eval()
 
 
-@functools.cache
-def judges(folder: Path, pool: int) -> dict[str, nn.Module]:
-    """Return both judges by name."""
-    return {name: trained_judge(folder, name, pool) for name in JUDGES}
-
-
-def judged(
-    folder: Path, pool: int, scans: Sequence[tuple[Volume, FemurMask]]
-) -> dict[str, np.ndarray]:
-    """Return what each judge reads of scans, each in its own femur's frame, ``(N, 3)``."""
-    found = {}
-    for name, judge in judges(folder, pool).items():
-        view = judge_families(pool)[name].view
-        images = [
-            as_tensor(see(volume, femur, locate(femur, volume.geometry), view))
-            for volume, femur in scans
-        ]
-        with one_thread(), torch.no_grad():
-            found[name] = judge(torch.stack(images)).double().numpy()
-    return found
-
-
 def main() -> None:
     """Train both judges."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pool", type=int, default=1200)
     options = parser.parse_args()
-    judges(options.folder, options.pool)
+    for name in JUDGES:
+        trained_judge(options.folder, name, options.pool)
 
 
 if __name__ == "__main__":

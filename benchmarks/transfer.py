@@ -9,7 +9,8 @@ simulated with the values asked for: judges regress to the mean, so no sample co
     python benchmarks/transfer.py FOLDER --quick       1 repeat, 30 sources, under 30 minutes
     python benchmarks/transfer.py FOLDER               3 repeats, 100 sources each, hours
 
-The folder keeps subjects, predictors, judges and candidates: a run that was stopped goes on, and
+The folder keeps subjects, predictors, judges and candidates: a run that was stopped goes on (other
+code makes candidates anew, so leave the code alone while it runs), and
 ``benchmarks/predictors.py`` with the same folder shares its subjects. ``--recipes`` chooses rows.
 """
 
@@ -48,6 +49,26 @@ AIR_HU, HARDLY_BONE = -200.0, 12
 """Soft tissue is above this HU, and holds less than so many 255ths of femur."""
 
 LEAST_ACCEPTED = 0.8
+BAR = {
+    "femur-morph": {
+        "sex reached, where asked to change": ("sample", 0.95, 1.0),
+        "age error, years": ("ratio", 0.0, 1.15),
+        "weight error, kg": ("ratio", 0.0, 1.15),
+        "age gain": ("ratio", 0.85, 1.15),
+        "weight gain": ("ratio", 0.85, 1.15),
+        "noise power over the source's, coarse": ("sample", 0.9, 1.1),
+        "noise power over the source's, middle": ("sample", 0.9, 1.1),
+        "noise power over the source's, fine": ("sample", 0.9, 1.1),
+    },
+    "femur-density": {
+        "age gain": ("ratio", 0.8, 1.2),
+        "weight gain": ("ratio", 0.8, 1.2),
+        "mask the source's": ("sample", 1.0, 1.0),
+        "voxels outside the region the source's": ("sample", 1.0, 1.0),
+    },
+}
+"""What accepted samples must reach: which of the three, at least, and at most."""
+
 SUMMARY = {
     "sex reached, where asked to change": "sex reached",
     "age error, years": "age error, years",
@@ -105,6 +126,7 @@ def main() -> None:
         if plan.json is not None:
             plan.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_summary(table)
+    print_bar(table)
 
 
 def rows_of(plan: Plan, recipe: str, repeat: Repeat) -> Rows:
@@ -155,9 +177,9 @@ def print_recipe(plan: Plan, recipe: str, rows: Rows) -> dict[str, Any]:
     """Print all figures of a recipe, of accepted candidates and of all; return them."""
     judge = "bone only" if recipe in DENSITY_RECIPES else "whole hip"
     accepted = share(rows.accepted.astype(float))
-    asked = [name for name, seen in zip(ATTRIBUTES, _asked(rows), strict=True) if seen]
-    print(f"\n### {recipe}\n\n{len(rows)} candidates, {accepted} accepted; judge of the {judge}, ")
-    print(f"trained on {plan.pool} subjects; asked for {', '.join(asked) or 'nothing'}.\n")
+    asked = ", ".join(name for name, one in zip(ATTRIBUTES, _asked(rows), strict=True) if one)
+    print(f"\n### {recipe}\n\n{len(rows)} candidates, {accepted} accepted; asked for ")
+    print(f"{asked or 'nothing'}; judge of the {judge}, trained on {plan.pool} subjects.\n")
     kinds = ("sample", "oracle", "ratio")
     heads = [f"{kind}, {who}" for who in ("accepted", "all") for kind in kinds]
     print(f"| figure | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
@@ -184,6 +206,26 @@ def print_summary(table: dict[str, dict[str, Any]]) -> None:
         who = "accepted" if accepted >= LEAST_ACCEPTED else "all"
         cells = [_short(found[name][who]) for name in SUMMARY]
         print(f"| {recipe} | {accepted:.2f} | {who} | {' | '.join(cells)} |")
+
+
+def print_bar(table: dict[str, dict[str, Any]]) -> None:
+    """Print what of the bar is met; the intervals stand in the tables."""
+    print("\n### the bar\n")
+    for recipe, bar in BAR.items():
+        if recipe not in table:
+            continue
+        _verdict(f"{recipe}: accepted", table[recipe]["accepted"]["value"], LEAST_ACCEPTED, 1.0)
+        for name, (kind, low, high) in bar.items():
+            value = table[recipe][name]["accepted"][kind]["value"]
+            _verdict(f"{recipe}: {name}, {kind}", value, low, high)
+
+
+def _verdict(words: str, value: float, low: float, high: float) -> None:
+    if np.isnan(value):
+        print(f"- {words}: not known, too few accepted or not asked")
+        return
+    met = "met" if low <= value <= high else "NOT met"
+    print(f"- {words}: {value:.2f} ({low:.2f} to {high:.2f}), {met}")
 
 
 def _short(found: dict[str, dict[str, float]]) -> str:

@@ -103,7 +103,7 @@ class Repeat:
 
     def made(self, recipe: str) -> Path:
         """Return where what a recipe makes is kept: other code makes it anew."""
-        code = code_of(*PREDICTOR_CODE, *RECIPE_CODE)
+        code = code_of(*PREDICTOR_CODE, *RECIPE_CODE, plugin=recipe in DENSITY_RECIPES)
         return self.folder / f"made-{recipe}-{self.sources}-{code}"
 
 
@@ -154,11 +154,6 @@ def built_in() -> Registry:
     return load_registry(only=DENSITY_RECIPES)
 
 
-def source_id(person: Person) -> str:
-    """Return the sample id of a source."""
-    return person.person_id
-
-
 def asked(repeat: Repeat, recipe: str, names: Sequence[str]) -> list[dict[str, float]]:
     """Return the values asked of each source: some attributes of one other source.
 
@@ -198,9 +193,9 @@ def oracle_of(person: Person, values: Mapping[str, float], *, density_only: bool
 
 def shown_source(repeat: Repeat, person: Person) -> Shown:
     """Return a source as judges see it."""
-    path = repeat.folder / "shown" / f"{source_id(person)}.npz"
+    path = repeat.folder / "shown" / f"{person.person_id}.npz"
     if not path.is_file():
-        sample = repeat.source_cohort().load(source_id(person))
+        sample = repeat.source_cohort().load(person.person_id)
         Shown.of(sample.volume, sample.femur).save(path)
     return Shown.load(path)
 
@@ -210,7 +205,7 @@ def shown_oracle(
 ) -> Shown:
     """Return a source's oracle as judges see it."""
     text = json.dumps([dict(values), density_only], sort_keys=True)
-    name = f"{source_id(person)}-oracle-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
+    name = f"{person.person_id}-oracle-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
     path = repeat.folder / "shown" / name
     if not path.is_file():
         sample = oracle_of(person, values, density_only=density_only)
@@ -222,17 +217,17 @@ def targets_of(repeat: Repeat, recipe: Recipe, predictors: PredictorSet) -> list
     """Return the target of each source, in the sources' order."""
     names = askable(recipe, predictors)
     return [
-        Target(source_id(person), values)
+        Target(person.person_id, values)
         for person, values in zip(repeat.people, asked(repeat, recipe.name, names), strict=True)
     ]
 
 
 @functools.cache
-def code_of(*parts: str) -> str:
-    """Return a name of the code in some modules, and of the plugin that is judged."""
+def code_of(*parts: str, plugin: bool = False) -> str:
+    """Return a name of the code in some modules, and of the plugin that brings femur-density."""
     package = Path(qctkit.__file__).parent
     files = [file for part in parts for found in package.glob(part) for file in _sources(found)]
-    if "recipes" in parts:
+    if plugin:
         files += _sources(Path(qctkit_femur_density.__file__).parent)
     digest = hashlib.sha256()
     for file in sorted(files):
