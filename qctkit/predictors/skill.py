@@ -111,7 +111,7 @@ def skill_of(
     binary = kind == "binary"
     figures = _binary_figures(true, read) if binary else _continuous_figures(true, read)
     draws = _bootstrap_r2(true, _probability(read) if binary else read, names)
-    return Skill(count, figures, response, float(np.quantile(draws, 0.05)))
+    return Skill(count, figures, response, _low(draws))
 
 
 def joint_response(
@@ -180,6 +180,11 @@ def _probability(logit: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(expit(logit), dtype=np.float64)
 
 
+def _low(draws: NDArray[np.float64]) -> float | None:
+    known = draws[~np.isnan(draws)]
+    return float(np.quantile(known, 0.05)) if len(known) else None
+
+
 def _bootstrap_r2(
     true: NDArray[np.floating], read: NDArray[np.floating], groups: NDArray[np.str_]
 ) -> NDArray[np.float64]:
@@ -189,5 +194,6 @@ def _bootstrap_r2(
     for draw in range(BOOTSTRAP_DRAWS):
         picked = generator.integers(len(rows_of), size=len(rows_of))
         rows = np.concatenate([rows_of[one] for one in picked])
-        draws[draw] = r2(true[rows], read[rows])
+        # Of few subjects a draw may hold one sex alone, which no predictor can be better than.
+        draws[draw] = r2(true[rows], read[rows]) if np.ptp(true[rows]) > 0.0 else np.nan
     return draws
