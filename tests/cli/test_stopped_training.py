@@ -82,6 +82,10 @@ def test_what_another_configuration_began_is_not_used(
     assert "going on inside" not in ended.stderr
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _children(process: subprocess.Popen[bytes]) -> list[int]:
     return [
         int(one)
@@ -100,7 +104,11 @@ def _runs(pid: int) -> bool:
 def _stop(real: Path, config: Path, output: Path, how: signal.Signals) -> tuple[int, str]:
     """Send a signal to a training while two workers are inside fits; all must end at once."""
     process = subprocess.Popen(
-        _command(real, config, output, "--workers", "2"), cwd=ROOT, stderr=subprocess.PIPE
+        _command(real, config, output, "--workers", "2"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        # A suite that a shell runs in the background inherits an ignored Ctrl-C.
+        preexec_fn=_hear_interrupts,
     )
     _until(lambda: len(_begun(output)) >= 2, process)
     workers = _children(process)
