@@ -15,7 +15,7 @@ BOOTSTRAP_DRAWS = 2000
 FEWEST_A_SLOPE = 2
 JOINT_PENALTY = 1.0
 """Subjects a slope that a plane needs, and subjects' worth of belief that an attribute is not
-read: with one, 88 % of true changes lie within the plane's tolerance on simulated cohorts."""
+read [A]."""
 
 
 @dataclass(frozen=True)
