@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from qctkit.cohort import Record, Sample, Synthesis
-from qctkit.contracts import Candidate, Reading, Validator, Verdict
+from qctkit.contracts import Candidate, Reading
 from qctkit.engine.loop import Outcome, Stop, optimise
 from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
@@ -17,6 +17,7 @@ from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
 from qctkit.pipeline.augment_work import Work, begin
 from qctkit.pipeline.carry import reads
+from qctkit.pipeline.verdict import verdict_of
 from qctkit.predictors.skill import Skill
 from qctkit.predictors.training import as_tensor
 from qctkit.subject import Subject
@@ -80,22 +81,14 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         figures=outcome.figures,
         moved_hu=moved_hu(*making) if plan.edit.reach_mm else None,
     )
-    verdicts = [_verdict(plan, one, candidate, candidate_id(work)) for one in plan.validators]
+    verdicts = [
+        verdict_of(plan.registry, one, candidate, plan.reference, candidate_id(work))
+        for one in plan.validators
+    ]
     record = candidate_record(plan, work, outcome, label, readings, verdicts)
     if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):
         return _sample(work, made, region, label, outcome, record)
     return record
-
-
-def _verdict(plan: Plan, validator: Validator, candidate: Candidate, name: str) -> Verdict:
-    """Return a validator's verdict; a plugin's that raises refuses the candidate."""
-    try:
-        with plan.registry.guarding("validators", validator.name, f"judge of {name}"):
-            verdict = validator.judge(candidate, plan.reference)
-            verdict.record()  # what is no verdict is the plugin's failure too
-            return verdict
-    except PluginRunError as error:
-        return Verdict(validator.name, False, {}, plan.registry.failed(error))
 
 
 def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:

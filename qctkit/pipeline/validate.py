@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 
 from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
-from qctkit.contracts import Candidate, Reading, Role, Validator, Verdict
-from qctkit.density import DensityReference, measure_density
+from qctkit.contracts import Candidate, Reading, Role, Verdict
+from qctkit.density import measure_density
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.render import moved_hu
-from qctkit.errors import CohortFileError, PluginRunError
+from qctkit.errors import CohortFileError
 from qctkit.frame import locate
 from qctkit.networks import one_thread
 from qctkit.pipeline.needed_plugins import refuse_without_plugins
 from qctkit.pipeline.reference import cohort_reference
+from qctkit.pipeline.verdict import verdict_of
 from qctkit.predictors.onnx_description import view_of
 from qctkit.progress import Progress
 from qctkit.registry import Registry
@@ -96,7 +97,7 @@ def validate(
         for sample in made:
             candidate = _candidate(sample, real, registry)
             verdicts = tuple(
-                _verdict(registry, one, candidate, reference, sample.sample_id)
+                verdict_of(registry, one, candidate, reference, sample.sample_id)
                 for one in validators
             )
             source_id = candidate.source.sample_id
@@ -105,23 +106,6 @@ def validate(
             task.advance(sample.sample_id)
     figures = {"samples": float(len(made)), "refused": float(len(made.refused))} | _means(rows)
     return Validation(tuple(checks), figures)
-
-
-def _verdict(
-    registry: Registry,
-    validator: Validator,
-    candidate: Candidate,
-    reference: DensityReference,
-    sample_id: str,
-) -> Verdict:
-    """Return a validator's verdict; a plugin's that raises something has not passed the sample."""
-    try:
-        with registry.guarding("validators", validator.name, f"judge of {sample_id}"):
-            verdict = validator.judge(candidate, reference)
-            verdict.record()  # what is no verdict is the plugin's failure too
-            return verdict
-    except PluginRunError as error:
-        return Verdict(validator.name, False, {}, registry.failed(error))
 
 
 def _candidate(sample: Sample, real: CohortFile, registry: Registry) -> Candidate:

@@ -8,9 +8,9 @@ from qctkit.density import DensityReference
 SHARE_OF_CHANGE = 0.5
 SHARE_OF_ERROR = 1.0
 """A reading may miss by half the change expected of it, or by its error on unseen subjects,
-whichever is more: below that a reader cannot tell a miss from its own noise. Half the
-error was tried first, and refused a third of simulated people who had truly changed (exploration, 100
-people and one reader; no benchmark measures it yet)."""
+whichever is more: below that a reader cannot tell a miss from its own noise. Half the error was
+tried first, and refused a third of simulated people who had truly changed (exploration, 100 people
+and one reader; no benchmark measures it yet)."""
 
 
 @dataclass(frozen=True)
