@@ -18,7 +18,7 @@ from qctkit.analysis.estimate import Estimate, percentiles, subject_draws
 from qctkit.geometry import FloatArray
 from qctkit.networks import Schedule, SpreadEncoder, one_thread, train
 
-FOLDS = 5
+FOLDS, NETWORK_FOLDS = 5, 3
 INNER_FOLDS = 4
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 """Inverse ridge penalties of the linear model; inner folds choose."""
@@ -27,8 +27,8 @@ FEWEST_SUBJECTS = 8
 """With fewer subjects a classifier has nothing to learn from [A]."""
 
 WIDTHS = (8, 16, 32)
-PASSES = 3000
-EPOCHS = (8, 30)
+PASSES = 2000
+EPOCHS = (6, 20)
 """Inputs that a network learns from in all, and so its epochs, within these limits [A]."""
 
 HU_PER_UNIT = 400.0
@@ -71,7 +71,7 @@ def feature_classifier(
         best = PENALTIES[int(np.argmin(losses))]
         return _linear(features[learned], target[learned], features[held_out], best)
 
-    return _two_sample(FEATURES, score, is_made, groups, seed)
+    return _two_sample(FEATURES, score, is_made, groups, FOLDS, seed)
 
 
 def network_classifier(
@@ -101,7 +101,7 @@ def network_classifier(
                 read = [network(part) for part in images[held_out].split(8)]
         return np.asarray(torch.cat(read).double().numpy())
 
-    return _two_sample(NETWORK, score, is_made, groups, seed)
+    return _two_sample(NETWORK, score, is_made, groups, NETWORK_FOLDS, seed)
 
 
 def grouped_folds(
@@ -151,12 +151,13 @@ def _two_sample(
     score: Scorer,
     is_made: NDArray[np.bool_],
     groups: NDArray[np.str_],
+    most_folds: int,
     seed: int,
 ) -> TwoSample | None:
     subjects = [len(np.unique(groups[rows])) for rows in (is_made, ~is_made)]
     if min(subjects) < FEWEST_SUBJECTS // 2 or len(np.unique(groups)) < FEWEST_SUBJECTS:
         return None
-    folds = min(FOLDS, *subjects)
+    folds = min(most_folds, *subjects)
     fold = grouped_folds(groups, is_made, folds, seed)
     scores = np.empty(len(groups))
     for number in range(folds):
