@@ -131,19 +131,24 @@ def held_out_auc(
     """Return the AUC of held-out scores, with its bootstrap interval over subjects.
 
     Only pairs of one fold are compared, since models of different folds have scores of different
-    scale (Airola et al. 2011). A drawn subject brings all of its scans. The interval does not hold
-    what other learning subjects would have taught.
+    scale (Airola et al. 2011). A drawn subject brings all of its scans. Other subjects would also
+    have taught other models: for that the interval is wider by sqrt(1 + K / (K - 1)), the
+    correction of Nadeau and Bengio (2003) for K folds. Without it, intervals of cohorts that are
+    alike left out 0.5 in 12 to 20 of 100.
     """
     real, made = np.flatnonzero(~is_made), np.flatnonzero(is_made)
     together = (fold[real][:, None] == fold[made][None, :]).astype(float)
-    apart = scores[made][None, :] - scores[real][:, None]
-    wins = ((apart > 0) + 0.5 * (apart == 0)) * together
+    above = scores[made][None, :] - scores[real][:, None]
+    wins = ((above > 0) + 0.5 * (above == 0)) * together
     names, place = np.unique(groups, return_inverse=True)
     weight = subject_draws(len(names), seed)[:, place]
     over = np.einsum("bi,ij,bj->b", weight[:, real], wins, weight[:, made], optimize=True)
     under = np.einsum("bi,ij,bj->b", weight[:, real], together, weight[:, made], optimize=True)
-    low, high = percentiles(over[under > 0] / under[under > 0])
-    return Estimate(float(wins.sum() / together.sum()), low, high, len(names))
+    value = float(wins.sum() / together.sum())
+    folds = len(np.unique(fold))
+    apart = (over[under > 0] / under[under > 0] - value) * np.sqrt(1 + folds / max(folds - 1, 1))
+    low, high = percentiles(np.clip(value + apart, 0.0, 1.0))
+    return Estimate(value, low, high, len(names))
 
 
 def _two_sample(
