@@ -7,6 +7,8 @@ them, all moved by the same HU, which plants the slope exactly. Age and sex are 
 that adjusting matters, and people differ by 25 HU beyond all three. From histogram to interval the
 code is that of `qctkit validate --figures`.
 
+The three kinds are the same people with another slope, to be compared: not three draws.
+
 Samples are made of each cohort's people with other people's labels, with the real slope or with
 none, to see whether the test of equal slopes holds its 5 % and finds a difference.
 

@@ -133,8 +133,7 @@ def held_out_auc(
     Only pairs of one fold are compared, since models of different folds have scores of different
     scale (Airola et al. 2011). A drawn subject brings all of its scans. Other subjects would also
     have taught other models: for that the interval is wider by sqrt(1 + K / (K - 1)), the
-    correction of Nadeau and Bengio (2003) for K folds. Without it, intervals of cohorts that are
-    alike left out 0.5 in 12 to 20 of 100.
+    correction of Nadeau and Bengio (2003) for K folds.
     """
     real, made = np.flatnonzero(~is_made), np.flatnonzero(is_made)
     together = (fold[real][:, None] == fold[made][None, :]).astype(float)

@@ -8,7 +8,7 @@ import pytest
 from qctkit.analysis.realism import FIGURES, Appearance, Realism, analyse_realism
 
 SUBJECTS = 16
-SHAPE = (6, 16, 16)
+SHAPE = (4, 12, 12)
 
 
 def _people(seed: int, suffix: str = "") -> Appearance:
