@@ -41,10 +41,12 @@ class Start:
     """What the atlas expects a change of attributes to do to each source, in its own anatomy.
 
     Attributes:
+        view: whose box the knots span.
         velocity_mm: ``(N, 3, knots)``: tissue moves by its flow.
         added_hu: ``(N, D, H, W)`` on the view's grid, before the tissue moves.
     """
 
+    view: View
     velocity_mm: Tensor
     added_hu: Tensor
 
@@ -97,9 +99,8 @@ class Atlas:
         # Nothing is taken below fat, which is what marrow becomes; what is below it stays. The
         # view's voxels hold little noise, which a limit on a scan's own would cut off at one side.
         room_hu = (FAT_HU - images[:, 0]).clamp(max=0.0)
-        return Start(
-            torch.cat([one.velocity_mm for one in parts]), torch.maximum(added_hu, room_hu)
-        )
+        velocity_mm = torch.cat([one.velocity_mm for one in parts])
+        return Start(self.view, velocity_mm, torch.maximum(added_hu, room_hu))
 
     def _start(self, to_source: Tensor, change: Array, left_out: Collection[int]) -> Start:
         velocity, added = self._effect(change, left_out)
@@ -108,6 +109,7 @@ class Atlas:
         carried = sampled(self._turned(velocity, to_source), coarse, self.view)
         knots = to_source.shape[2:]
         return Start(
+            self.view,
             on_grid(carried, (knots[0], knots[1], knots[2])),
             sampled(added[None, None], there, self.view)[:, 0],
         )
