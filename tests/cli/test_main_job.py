@@ -307,7 +307,7 @@ def test_the_voxel_baseline_runs_and_keeps_the_sources_labels(
     output = tmp_path / "voxel.h5"
     ended = qctkit(
         "augment", real, "--plugin", "voxel-baseline", "--predictors", predictors, "-n", 2,
-        "--max-candidates", 3, "-o", output,
+        "--max-candidates", 2, "-o", output,
     )  # fmt: skip
     assert ended.code in (0, 1)
     for sample, source in _pairs(output, real):
