@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Recipe,
         Validator,
     )
+    from qctkit.subject import Attribute
 
 PROJECT = "qctkit"
 
@@ -35,6 +36,12 @@ and warned of for one minor version before.
 """
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@hookspec
+def register_attributes() -> "Sequence[Attribute]":
+    """Return attributes of subjects, which tables, cohorts, predictors and targets then know."""
+    return ()
 
 
 @hookspec

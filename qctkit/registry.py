@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from qctkit.discovery import BUNDLED, PluginState, discover, in_words
-from qctkit.errors import PluginError, PluginRunError
+from qctkit.errors import InputError, PluginError, PluginRunError
 from qctkit.guarded_reader import GuardedReader
+from qctkit.subject import know
 
 if TYPE_CHECKING:
     import click
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
         Recipe,
         Validator,
     )
+    from qctkit.subject import Attribute
 
 KINDS = {
+    "attributes": "attribute",
     "readers": "reader",
     "predictors": "predictor",
     "edits": "edit",
@@ -83,6 +86,10 @@ class Registry:
             replace(one, problem=one.problem or self._problems.get(one.name, ""))
             for one in self.found
         )
+
+    def attributes(self) -> "tuple[Attribute, ...]":
+        """Return all attributes of subjects; from then on this process knows them."""
+        return tuple(self._of("attributes").components.values())
 
     def readers(self) -> "tuple[Reader, ...]":
         """Return all readers; those of plugins raise only what their contract allows."""
@@ -294,7 +301,18 @@ class Registry:
         for hook in self._hooks(f"register_{kind}"):
             for component in self._ask(hook):
                 self._enter(found, kind, component, hook.plugin_name)
+        if kind == "attributes":
+            self._make_known(found)
         return found
+
+    def _make_known(self, found: _Kind) -> None:
+        """Make attributes known to this process; one that cannot be is left out."""
+        for name, attribute in [*found.components.items()]:
+            try:
+                know([attribute])
+            except InputError as error:
+                self._blame(found.owners[name], str(error))
+                del found.components[name]
 
     def _enter(self, found: _Kind, kind: str, component: Any, plugin: str) -> None:
         """Enter a component; of two with one name a built-in stays, and otherwise neither does."""
@@ -366,4 +384,5 @@ def load_registry(
     for one in found:
         if one.status == "broken":
             registry.say(f"plugin {one.name} ({one.origin}) is broken: {one.problem}")
+    registry.attributes()  # at once: a table or a file may hold them
     return registry

@@ -26,7 +26,7 @@ from qctkit.registry import Registry
 from qctkit.store.encode import Encoded, encode
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
-from qctkit.subject import ATTRIBUTES, SEX, Sex, Subject
+from qctkit.subject import SEX, Sex, Subject
 from qctkit.view import View
 
 HOW = (
@@ -190,10 +190,9 @@ def _make(stored: Sample, synthesis: Synthesis, making: _Making) -> Sample:
 
 
 def _label(record: Record, source: Subject) -> Subject:
-    asked = {name: record["targets"][name] for name in ATTRIBUTES}
     values = {
         name: Sex(value).code if name == SEX.name else float(value)
-        for name, value in asked.items()
+        for name, value in record["targets"].items()
         if value is not None
     }
     return Target(record["source_sample_id"], values).label(source, record["carried"])

@@ -348,9 +348,7 @@ def _subject(cohort: CohortFile, sample_id: str, fold: int) -> Record:
         "sample_id": sample_id,
         "subject_id": subject.subject_id,
         "fold": fold,
-        "sex": subject.sex,
-        "age_years": subject.age_years,
-        "weight_kg": subject.weight_kg,
+        **{name: subject.stated(name) for name in cohort.attributes},
         "simulated": Origin.SIMULATED in subject.origins.values(),
         "scan_length_mm": scan["shape"][0] * scan["spacing_mm"][0],
     }

@@ -34,7 +34,7 @@ from qctkit.predictors.temperature import honest_temperature
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.predictors.view_file import ViewFile
 from qctkit.processes import in_processes
-from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.subject import ATTRIBUTES, Subject, attributes_of, common_attributes
 from qctkit.view import View, ViewImage, see
 from qctkit.window import Window
 
@@ -104,7 +104,7 @@ def see_cohort(samples: Iterable[Sample], folder: Path, *views: View) -> SeenCoh
             file.append(see(sample.volume, sample.femur, frame, view))
     values = {
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
-        for name in ATTRIBUTES
+        for name in attributes_of(subjects)
     }
     data = tuple(TrainingData(file, values, view) for view, file in zip(views, files, strict=True))
     return SeenCohort(tuple(ids), tuple(subjects), data)
@@ -132,10 +132,10 @@ def read_singly(read: Callable[[Tensor], Tensor], data: TrainingData) -> Tensor:
 def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the attributes that the cohort can teach, and why it cannot teach the others."""
     taught, skipped = [], {}
-    for name, attribute in ATTRIBUTES.items():
+    for name in seen.data.values:
         values = [one.value(name) for one in _one_scan_each(seen.subjects)]
         known = [value for value in values if value is not None]
-        if attribute.kind == "binary":
+        if ATTRIBUTES[name].kind == "binary":
             fewest = min(known.count(0.0), known.count(1.0))
             if fewest < FEWEST_OF_A_CLASS:
                 skipped[name] = f"one class has {fewest} subjects, {FEWEST_OF_A_CLASS} are needed"
@@ -338,7 +338,8 @@ def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:
     groups = [subject.subject_id for subject in seen.subjects]
     values = {one: column.numpy() for one, column in seen.data.values.items()}
     skill = skill_of(ATTRIBUTES[name].kind, values[name], readings, groups)
-    return replace(skill, joint=joint_response(readings, values))
+    common = {one: values[one] for one in common_attributes(seen.subjects)}
+    return replace(skill, joint=joint_response(readings, common))
 
 
 def _number(value: float | None) -> float:

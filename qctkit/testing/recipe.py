@@ -1,7 +1,6 @@
 """The contract of recipes, as checks."""
 
 from qctkit.contracts import Recipe, Role
-from qctkit.subject import ATTRIBUTES
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.found import installed_registry
 
@@ -52,8 +51,9 @@ class RecipeContract(Contract):
     def test_what_it_may_carry_is_read_in_the_loop_and_outside_it(self) -> None:
         """What it may carry is known, driven by a predictor, and read by one outside the loop."""
         recipe, registry = self.component, installed_registry()
-        unknown = [one for one in recipe.may_carry if one not in ATTRIBUTES]
-        expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(ATTRIBUTES)}")
+        known = registry.names("attributes")
+        unknown = [one for one in recipe.may_carry if one not in known]
+        expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(known)}")
         inside = {a for name in recipe.predictors for a in registry.family(name).attributes}
         outside = {
             a for one in registry.families() if one.role is Role.READER for a in one.attributes
