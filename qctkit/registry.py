@@ -216,10 +216,14 @@ class Registry:
             owner = self.owner(kind, name)
             if owner is None:
                 raise
-            raise PluginRunError(
-                f"plugin {owner.name} ({owner.origin}) failed: {KINDS[kind]} {name}, {doing}: "
-                f"{in_words(error)}"
-            ) from error
+            words = _component_failed(owner, kind, name, f"{doing}: {in_words(error)}")
+            raise PluginRunError(words) from error
+
+    def component_failed(self, kind: str, name: str, what: str) -> None:
+        """Keep and tell of a failure of a plugin's component that happened in another process."""
+        owner = self.owner(kind, name)
+        if owner is not None:
+            self.failed(PluginRunError(_component_failed(owner, kind, name, what)))
 
     @contextmanager
     def guarding_all(self, doing: str) -> Iterator[None]:
@@ -361,6 +365,10 @@ class Registry:
             if one.name == plugin:
                 return f"{one.name} ({one.origin})"
         return plugin
+
+
+def _component_failed(owner: PluginState, kind: str, name: str, what: str) -> str:
+    return f"plugin {owner.name} ({owner.origin}) failed: {KINDS[kind]} {name}, {what}"
 
 
 def load_registry(

@@ -117,7 +117,7 @@ def know(attributes: Iterable[Attribute]) -> None:
     """
     for one in attributes:
         known = ATTRIBUTES.get(one.name, one)
-        if known is one and schema.is_taken(one.name):
+        if one.name not in ATTRIBUTES and schema.is_taken(one.name):
             raise InputError(f"attribute {one.name}: the cohort file has a column of this name")
         if (one.kind, one.unit) != (known.kind, known.unit):
             raise InputError(

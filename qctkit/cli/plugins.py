@@ -48,6 +48,8 @@ def list_plugins(as_json: bool) -> None:
         click.echo(f"{one['name']} ({one['distribution']} {one['version']}): {state}")
         if registers:
             click.echo(f"  registers {registers}")
+        for words in one["warnings"]:
+            click.echo(f"  outdated: {words}")
     for name in registry.names("recipes"):
         click.echo(f"recipe {name}: {registry.recipe(name).account}")
 
@@ -77,6 +79,8 @@ def show_plugin(name: str, as_json: bool) -> None:
     click.echo(f"{name}: {record['state']}")
     if record["problem"]:
         click.echo(f"  problem       {record['problem']}")
+    for words in record["warnings"]:
+        click.echo(f"  outdated      {words}")
     click.echo(f"  distribution  {record['distribution']} {record['version']}")
     click.echo(f"  about         {record['about'] or '(no summary)'}")
     click.echo(f"  entry point   {record['target']}")
@@ -177,6 +181,7 @@ def _record(registry: "Registry", name: str) -> dict[str, Any]:
         "name": state.name,
         "state": state.status,
         "problem": state.problem,
+        "warnings": list(state.warnings),
         "distribution": state.distribution,
         "version": state.version,
         "about": summary_of(state),

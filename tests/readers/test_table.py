@@ -108,9 +108,17 @@ def test_wrong_column_is_named(table, header: str, words: str):
     [
         ("A,scans/a.nii,X,,,", "sex", "'X' is not F or M"),
         ("A,scans/a.nii,F,old,,", "age_years", "'old' is not a number"),
-        ("A,scans/a.nii,F,0,,", "age_years", "'0' is not a number above 0 and up to 120 years"),
+        (
+            "A,scans/a.nii,F,0,,",
+            "age_years",
+            "'0' is not a number that it can be (more than 0 and at most 120 years)",
+        ),
         ("A,scans/a.nii,F,nan,,", "age_years", "'nan'"),
-        ("A,scans/a.nii,F,,-62,", "weight_kg", "'-62' is not a number above 1"),
+        (
+            "A,scans/a.nii,F,,-62,",
+            "weight_kg",
+            "'-62' is not a number that it can be (more than 1 ",
+        ),
         ('A,scans/a.nii,F,,"62,5",', "weight_kg", "'62,5'"),
         ("A,scans/a.nii,F,,0,", "weight_kg", "leave the cell empty if unknown"),
         ("A,scans/none.nii,F,,,", "path", "'scans/none.nii' does not exist"),
