@@ -12,6 +12,9 @@ from qctkit.cli.options import json_option
 if TYPE_CHECKING:
     from qctkit.registry import Registry
 
+ACCOUNTS = ("account", "short_help", "allowed")
+"""Where recipes and edits, commands, and attributes say in words what they are."""
+
 NEW_KINDS = ("predictor", "loss", "edit", "validator", "recipe")
 
 
@@ -193,5 +196,5 @@ def _record(registry: "Registry", name: str) -> dict[str, Any]:
 def _about(registry: "Registry", plugin: str, kind: str, name: str) -> str:
     """Return a component's own account, or the first line of its class's docstring."""
     component = registry.components_of(plugin)[kind][name]
-    account = getattr(component, "account", None) or getattr(component, "short_help", None)
+    account = next(filter(None, (getattr(component, one, None) for one in ACCOUNTS)), None)
     return str(account or (type(component).__doc__ or "").strip().splitlines()[0])

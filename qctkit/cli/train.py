@@ -85,10 +85,10 @@ def command(
     from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
+    registry = chosen_registry()  # first, since the file may name attributes of plugins
     asked = (
         read_configuration(configuration_file) if configuration_file else TrainingConfiguration()
     )
-    registry = chosen_registry()
     registered = registry.families()
     chosen = asked.chosen(registered)
     names = [one.name for one in chosen]

@@ -230,8 +230,8 @@ class _Cells:
         if not attribute.allows(value):
             raise self.error(
                 attribute.name,
-                f"{text!r} is not a number that it can be ({attribute.allowed}); leave the cell empty if "
-                "unknown",
+                f"{text!r} is not a number that it can be ({attribute.allowed}); leave the cell "
+                "empty if unknown",
             )
         return value
 
