@@ -15,6 +15,7 @@ CONTRACT_OF = {
     "register_readers": "Reader",
     "register_predictors": "PredictorFamily",
     "register_edits": "Edit",
+    "register_transforms": "Transform",
     "register_losses": "LossTerm",
     "register_validators": "Validator",
     "register_recipes": "Recipe",

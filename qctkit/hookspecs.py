@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         PredictorFamily,
         Reader,
         Recipe,
+        Transform,
         Validator,
     )
     from qctkit.subject import Attribute
@@ -87,6 +88,12 @@ def register_predictors() -> "Sequence[PredictorFamily]":
 @hookspec
 def register_edits() -> "Sequence[Edit]":
     """Return edits that recipes can use."""
+    return ()
+
+
+@hookspec
+def register_transforms() -> "Sequence[Transform]":
+    """Return transforms for recipes that optimise nothing: plain augmentation, for comparison."""
     return ()
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         Scan,
         Scene,
         TrainingData,
+        Transform,
+        Transformed,
         Validator,
         Verdict,
     )
@@ -68,7 +70,7 @@ _HOMES = {
     "qctkit.contracts": (
         "Candidate", "Change", "Displacement", "Edit", "Exporter", "FoundScan", "Grid", "LossTerm",
         "PredictorFamily", "Reader", "Reading", "Recipe", "Role", "Scan", "Scene", "TrainingData",
-        "Validator", "Verdict",
+        "Transform", "Transformed", "Validator", "Verdict",
     ),
     "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
     "qctkit.errors": (
@@ -127,6 +129,8 @@ __all__ = [
     "Side",
     "Subject",
     "TrainingData",
+    "Transform",
+    "Transformed",
     "Unit",
     "Validator",
     "Verdict",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         PredictorFamily,
         Reader,
         Recipe,
+        Transform,
         Validator,
     )
     from qctkit.subject import Attribute
@@ -39,6 +40,7 @@ KINDS = {
     "readers": "reader",
     "predictors": "predictor",
     "edits": "edit",
+    "transforms": "transform",
     "losses": "loss",
     "validators": "validator",
     "recipes": "recipe",
@@ -111,6 +113,11 @@ class Registry:
         """Return an edit by name."""
         edit: Edit = self.component("edits", name)
         return edit
+
+    def transform(self, name: str) -> "Transform":
+        """Return a transform by name."""
+        transform: Transform = self.component("transforms", name)
+        return transform
 
     def loss(self, name: str) -> "LossTerm":
         """Return a preservation term by name."""

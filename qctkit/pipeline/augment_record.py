@@ -16,6 +16,9 @@ from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_record
 from qctkit.subject import Origin, Subject
 
+TRANSFORM, TRANSFORM_SEED = "transform", "transform_seed"
+"""Names in the record of what stands in for edits, where a recipe optimises nothing."""
+
 MOST_BYTES = 65536
 """Of the parameters that a refusal keeps."""
 
@@ -77,13 +80,20 @@ def _asked(plan: Plan, work: Work, label: Subject) -> Record:
         "source_subject_id": work.source.subject.subject_id,
         "recipe": plan.recipe.name,
         "edits": list(plan.recipe.edits),
+        **(
+            {TRANSFORM: plan.recipe.transform, TRANSFORM_SEED: work.transform_seed}
+            if plan.transform
+            else {}
+        ),
         "view": view_record(plan.view),
         "carried": list(plan.carried),
         "targets": _targets(work, plan.driven),
         "extrapolation": asked_beyond(
             work.target, plan.sources, plan.driven, plan.cohort_range
         ).record(),
-        "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
+        "density_change_asked_hu": None
+        if plan.driven or plan.transform
+        else work.density_change_hu,
         "labels": _stated(label),
         "source_labels": _stated(work.source.subject),
         "seed": plan.options.seed,

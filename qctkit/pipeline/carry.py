@@ -52,7 +52,7 @@ def reads(predictor: TrainedPredictor, attribute: str) -> bool:
 
 def _outcome(name: str, recipe: Recipe, predictors: PredictorSet) -> Carrying:
     if name not in recipe.may_carry:
-        words = f"{name}: not carried, {' and '.join(recipe.edits)} cannot change it"
+        words = f"{name}: not carried, {' and '.join(recipe.changed_by)} cannot change it"
         return Carrying(name, False, None, None, words)
     skill = predictors.named(recipe.carried_by).skills.get(name)
     if skill is None or skill.r2_low is None:

@@ -26,17 +26,27 @@ class RecipeContract(Contract):
         recipe, registry = self.component, installed_registry()
         for name in recipe.edits:
             registry.edit(name)
-        for name in (*recipe.predictors, recipe.carried_by):
+        for name in filter(None, (*recipe.predictors, recipe.carried_by)):
             registry.family(name)
+        if recipe.transform:
+            registry.transform(recipe.transform)
         for name in recipe.preservation:
             registry.loss(name)
         for name in recipe.validators:
             registry.validator(name)
         self.found(
-            f"edits {', '.join(recipe.edits)}; driven by {', '.join(recipe.predictors)}; "
+            f"changed by {', '.join(recipe.changed_by)}; "
+            f"driven by {', '.join(recipe.predictors) or 'nothing'}; "
             f"loss terms {', '.join(recipe.preservation) or 'none'}; "
             f"validators {', '.join(recipe.validators)}"
         )
+
+    def test_it_edits_or_transforms(self) -> None:
+        """It has edits, or a transform and then nothing that would drive one."""
+        recipe = self.component
+        expect(len(recipe.changed_by) > 0, "it has neither edits nor a transform")
+        driven = bool(recipe.transform) and recipe.is_driven
+        expect(not driven, "it has a transform, and predictors, edits, loss terms or may_carry too")
 
     def test_no_predictor_that_drives_it_is_a_reader(self) -> None:
         """No predictor that drives the loop is a reader: a judge stays outside."""
