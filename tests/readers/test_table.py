@@ -171,3 +171,15 @@ def test_ids_that_will_be_hashed_may_be_any_text_and_are_not_shown(table):
         read_subject_table(table(text), keyed=True)
     assert "line 3" in str(caught.value)
     assert "Doe" not in str(caught.value)
+
+
+def test_an_attribute_of_a_plugin_has_a_column(table, grip: str):
+    path = table(HEADER.strip() + f",{grip}\nA,scans/a.nii,F,70,62,,31.5\nB,scans/b.nii,,,,,\n")
+    first, second = read_subject_table(path)
+    assert (first.others, second.others) == ({grip: 31.5}, {})
+
+
+def test_a_column_that_nobody_registers_is_refused_and_points_to_plugins(table):
+    message = refusal(table(HEADER.strip() + ",handedness\nA,scans/a.nii,F,70,62,,40\n"))
+    assert "unknown column 'handedness'" in message
+    assert message.endswith("An attribute that the core does not know comes with a plugin")
