@@ -123,7 +123,6 @@ def test_what_is_no_scan_refuses_the_candidate_in_the_name_of_the_plugin(
     cohort: CohortFile,
     trained: Callable[..., PredictorSet],
     registry: Registry,
-    shift: Shift,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nothing = Transformed(np.zeros((1, 1, 1)), np.zeros((1, 1, 1), dtype=bool))
