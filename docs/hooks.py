@@ -80,7 +80,7 @@ def _is_member(name: str, member: object) -> bool:
 def _signature(name: str, member: Any) -> str:
     if isinstance(member, property):
         returned = inspect.signature(member.fget).return_annotation
-        return f"{name}: {_plain(str(returned))}"
+        return f"{name}: {_plain(getattr(returned, '__name__', str(returned)))}"
     signature = inspect.signature(member)
     kept = [one for one in signature.parameters.values() if one.name != "self"]
     shown = _plain(str(signature.replace(parameters=kept)))
@@ -88,7 +88,7 @@ def _signature(name: str, member: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    for prefix in ("pathlib.", "collections.abc.", "'", '"'):
+    for prefix in ("typing.", "pathlib.", "collections.abc.", "'", '"'):
         text = text.replace(prefix, "")
     return text
 

@@ -177,7 +177,7 @@ def _reliability(true: Array, logit: Array) -> list[dict[str, float]]:
 
 def _bias_by_band(name: str, true: Array, read: Array) -> list[dict[str, float | None]]:
     """Return the mean error among low, middle and high values of the attribute."""
-    between = BIAS_BANDS[name] if name in BIAS_BANDS else np.quantile(true, (1 / 3, 2 / 3))
+    between = BIAS_BANDS[name] if name in BIAS_BANDS else np.quantile(true, (1 / 3, 2 / 3)).round(1)
     edges = (-np.inf, *between, np.inf)
     bands = []
     for low, high in itertools.pairwise(edges):

@@ -67,15 +67,16 @@ def write_attributes(file: h5py.File, names: Sequence[str]) -> None:
         file.create_dataset(schema.ATTRIBUTES, data=to_json(records), dtype=h5py.string_dtype())
 
 
-def read_attributes(file: h5py.File) -> tuple[str, ...]:
+def read_attributes(file: h5py.File) -> tuple[Attribute, ...]:
     """Return the attributes that a file defines, which are known from then on.
 
     Raises:
         InputError: a definition is none, or that of another quantity than one that is known.
     """
     records = read_json(file, schema.ATTRIBUTES) if schema.ATTRIBUTES in file else []
-    know(Attribute(**one) for one in records)
-    return tuple(one["name"] for one in records)
+    defined = tuple(Attribute(**one) for one in records)
+    know(defined)
+    return defined
 
 
 def write_texts(group: h5py.Group, name: str, texts: list[str]) -> None:

@@ -30,7 +30,7 @@ from qctkit.store.table import (
     same_value,
     table_row,
 )
-from qctkit.subject import CORE, Subject
+from qctkit.subject import CORE, Subject, know
 from qctkit.units import Unit
 from qctkit.window import Window
 
@@ -48,7 +48,7 @@ class CohortFile:
         window: the window stored with the cohort.
         run: what made the file.
         refused_count: number of refused candidates on record.
-        others: attributes of its subjects that the core does not know; the file defines them.
+        defined: attributes of its subjects that the core does not know, as the file defines them.
 
     Example::
 
@@ -74,8 +74,18 @@ class CohortFile:
                 float(file.attrs["window_low_hu"]), float(file.attrs["window_high_hu"])
             )
             self.run: Record = read_json(file, schema.RUN)
-            self.others = read_attributes(file)
+            self.defined = read_attributes(file)
             self.refused_count = len(file[schema.REFUSED]) if schema.REFUSED in file else 0
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Know, in a worker process too, what the file defines."""
+        self.__dict__.update(state)
+        know(self.defined)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the attributes that the file defines."""
+        return tuple(one.name for one in self.defined)
 
     @property
     def attributes(self) -> tuple[str, ...]:

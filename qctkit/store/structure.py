@@ -15,7 +15,7 @@ _PARAMETER = f"{schema.PARAMETERS}/<name>"
 
 def file_problems(file: h5py.File) -> Iterator[str]:
     """Give what is wrong with everything but the samples, in words."""
-    others = read_attributes(file)
+    others = [one.name for one in read_attributes(file)]
     version = schema.format_version(others)
     if file.attrs["format_version"] != version:
         yield f"format_version is not {version}, that of its attributes"

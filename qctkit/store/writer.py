@@ -203,7 +203,7 @@ class CohortWriter:
             position = int(path.stem)
             if position not in self._noted:
                 with h5py.File(path, "r") as part:
-                    rows = tuple(table_rows(read_table(part[schema.TABLE], read_attributes(part))))
+                    rows = tuple(table_rows(read_table(part[schema.TABLE], _names(part))))
                     refused = part[schema.REFUSED].asstr()[()] if schema.REFUSED in part else ()
                     self._noted[position] = _Noted(rows, tuple(refused))
         return dict(sorted(self._noted.items()))
@@ -231,6 +231,10 @@ class _Noted:
 
     rows: tuple[Row, ...] = ()
     refused: tuple[str, ...] = ()
+
+
+def _names(part: h5py.File) -> list[str]:
+    return [one.name for one in read_attributes(part)]
 
 
 def _refuse_repeated_ids(rows: Sequence[Row]) -> None:

@@ -1,5 +1,6 @@
 """Attributes that the core does not know, in a cohort file: kept, with or without their plugin."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from torch.utils.data import default_collate
 
 from qctkit.cohort import Sample
 from qctkit.errors import CohortFileError
@@ -18,6 +20,7 @@ from qctkit.store.encode import encode
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 from qctkit.subject import ATTRIBUTES, Origin
+from qctkit.training import CohortDataset
 
 
 @pytest.fixture
@@ -52,6 +55,17 @@ def test_it_can_be_read_where_nothing_registers_the_attribute(
     defined = ATTRIBUTES.pop(grip)
     assert CohortFile(cohort.path).load("B").subject.value(grip) == 31.5
     assert ATTRIBUTES[grip] == defined
+
+
+def test_a_worker_process_learns_it_with_the_file(cohort: CohortFile, grip: str) -> None:
+    sent = pickle.dumps(cohort)
+    del ATTRIBUTES[grip]
+    assert pickle.loads(sent).load("B").subject.value(grip) == 31.5
+
+
+def test_a_training_item_holds_it(cohort: CohortFile, grip: str) -> None:
+    batch = default_collate([CohortDataset(cohort.path, ["B"])[0]])
+    assert batch["others"][grip].tolist() == [31.5]
 
 
 def test_a_file_with_none_is_as_it_always_was(tmp_path: Path, make: Callable[..., Sample]) -> None:
