@@ -20,8 +20,17 @@ if TYPE_CHECKING:
         Recipe,
         Validator,
     )
+    from qctkit.subject import Attribute
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookimpl
+def register_attributes() -> "Sequence[Attribute]":
+    """Return sex, age and weight."""
+    from qctkit.subject import AGE, SEX, WEIGHT
+
+    return (SEX, AGE, WEIGHT)
 
 
 @hookimpl

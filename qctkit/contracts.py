@@ -424,6 +424,46 @@ class Edit(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Transformed:
+    """What a transform makes of a scan, on the scan's own grid.
+
+    Attributes:
+        voxels: ``(D, H, W)``, in the unit of the scan.
+        femur: bool ``(D, H, W)``: the femur where it now is.
+        figures: how far it went, by name with unit; of a map that moves things also its
+            ``least_determinant``.
+    """
+
+    voxels: NDArray[Any]
+    femur: Mask
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+class Transform(Protocol):
+    """A random change of a scan that nothing drives, as plain augmentation makes it.
+
+    Contract:
+        - the same scan and seed give the same result, to the last bit;
+        - neither the volume nor the femur that it is given is changed;
+        - some femur is left in the scan.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """What it changes, in plain words."""
+        ...
+
+    def apply(self, volume: Volume, femur: FemurMask, seed: int) -> Transformed:
+        """Return the scan changed in a way that the seed draws."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class Change:
     """The state of an edit that preservation terms judge: the scene before and after it."""
 
@@ -570,16 +610,19 @@ class Recipe:
         held: parameters of the edits, ``edit.parameter``, that stay at their start.
         follows_measures: aim at what every measure of the drivers should become, where they read
             from measures, and not only at what they should read.
+        transform: name of a transform in place of edits: nothing is optimised, nothing is carried,
+            and all labels stay the source's. What is above but name, account and validators is
+            then left empty.
     """
 
     name: str
     account: str
-    predictors: tuple[str, ...]
-    edits: tuple[str, ...]
-    preservation: Mapping[str, float]
-    validators: tuple[str, ...]
-    may_carry: tuple[str, ...]
-    carried_by: str
+    predictors: tuple[str, ...] = ()
+    edits: tuple[str, ...] = ()
+    preservation: Mapping[str, float] = field(default_factory=dict)
+    validators: tuple[str, ...] = ()
+    may_carry: tuple[str, ...] = ()
+    carried_by: str = ""
     least_r2: float = 0.1
     drives_all: bool = False
     steps: int = 150
@@ -587,3 +630,15 @@ class Recipe:
     from_atlas: bool = False
     held: tuple[str, ...] = ()
     follows_measures: bool = False
+    transform: str = ""
+
+    @property
+    def changed_by(self) -> tuple[str, ...]:
+        """Names of what changes a scan: the edits, or the transform."""
+        return (self.transform,) if self.transform else self.edits
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether anything of it asks for an optimisation, which a transform cannot have."""
+        driven = (self.predictors, self.edits, self.preservation, self.may_carry, self.carried_by)
+        return any(driven) or self.drives_all

@@ -5,11 +5,13 @@ it is first asked for, so that a plugin can be discovered without loading NumPy.
 """
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from qctkit.hookspecs import API_VERSION, PROJECT
+from qctkit import hookspecs
+from qctkit.hookspecs import API_VERSION, PROJECT, PluginApiWarning
 
 if TYPE_CHECKING:
     from qctkit.calibration import Calibration
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
         Scan,
         Scene,
         TrainingData,
+        Transform,
+        Transformed,
         Validator,
         Verdict,
     )
@@ -66,7 +70,7 @@ _HOMES = {
     "qctkit.contracts": (
         "Candidate", "Change", "Displacement", "Edit", "Exporter", "FoundScan", "Grid", "LossTerm",
         "PredictorFamily", "Reader", "Reading", "Recipe", "Role", "Scan", "Scene", "TrainingData",
-        "Validator", "Verdict",
+        "Transform", "Transformed", "Validator", "Verdict",
     ),
     "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
     "qctkit.errors": (
@@ -107,6 +111,7 @@ __all__ = [
     "MaskOrigin",
     "MemoryCohort",
     "OutputExistsError",
+    "PluginApiWarning",
     "PluginError",
     "PredictorError",
     "PredictorFamily",
@@ -124,6 +129,8 @@ __all__ = [
     "Side",
     "Subject",
     "TrainingData",
+    "Transform",
+    "Transformed",
     "Unit",
     "Validator",
     "Verdict",
@@ -141,4 +148,7 @@ def __getattr__(name: str) -> Any:
     """Return a public name, importing its module (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'qctkit.plugin' has no attribute {name!r}")
+    if name in hookspecs.DEPRECATED:
+        words = hookspecs.DEPRECATED[name].words(f"qctkit.plugin.{name}")
+        warnings.warn(words, PluginApiWarning, stacklevel=2)
     return getattr(importlib.import_module(_HOME[name]), name)

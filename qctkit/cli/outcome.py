@@ -23,7 +23,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     state = "accepted" if record["accepted"] else f"refused: {record['reason']}"
     yield record["candidate_id"], state
     yield "source", f"{record['source_sample_id']} ({_attributes(record['source_labels'])})"
-    yield "recipe", f"{record['recipe']}, {' then '.join(record['edits'])}, seed {record['seed']}"
+    changed_by = record.get("transform") or " then ".join(record["edits"])
+    yield "recipe", f"{record['recipe']}, {changed_by}, seed {record['seed']}"
     yield "carried", ", ".join(record["carried"]) or "nothing"
     yield "target", _attributes(record["targets"]) or "none"
     yield "labels", _attributes(record["labels"])

@@ -27,6 +27,7 @@ class Stop(StrEnum):
     STALLED = "stalled"
     OUT_OF_STEPS = "out of steps"
     REFUSED = "refused by a constraint"
+    TRANSFORMED = "nothing to optimise"
 
 
 @dataclass(frozen=True, eq=False)

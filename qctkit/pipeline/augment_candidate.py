@@ -1,6 +1,7 @@
 """Candidates: from a target and its source to a sample, or to the record of a refusal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
 from qctkit.errors import PluginRunError
 from qctkit.frame import locate
+from qctkit.pipeline import transformed
 from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
@@ -41,6 +43,8 @@ def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]
 
 
 def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
+    if plan.transform is not None:
+        return [Outcome({}, {}, Stop.TRANSFORMED, 0, ()) for _ in batch]
     images = torch.stack([work.image for work in batch])
     return optimise(
         view_scene(images, plan.view),
@@ -65,9 +69,16 @@ def _finished(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
 def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
     """Render a candidate at full resolution, read and judge it there, and accept or refuse it."""
     source = work.source
-    region = plan.edit.region(source, work.frame, plan.view)
-    making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
-    made = render(*making)
+    if plan.transform is not None:
+        with plan.registry.guarding("transforms", plan.transform.name, candidate_id(work)):
+            made, region, given = transformed.rendered(plan.transform, source, work.transform_seed)
+        outcome = replace(outcome, figures=given.figures)
+        moved = transformed.moved_hu(source, made.volume, made.femur)
+    else:
+        region = plan.edit.region(source, work.frame, plan.view)
+        making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
+        made = render(*making)
+        moved = moved_hu(*making) if plan.edit.reach_mm else None
     readings = _readings(plan, work, made)
     label = work.target.label(source.subject, plan.carried)
     candidate = Candidate(
@@ -79,7 +90,7 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         carried=plan.carried,
         readings=readings,
         figures=outcome.figures,
-        moved_hu=moved_hu(*making) if plan.edit.reach_mm else None,
+        moved_hu=moved,
     )
     verdicts = [
         verdict_of(plan.registry, one, candidate, plan.reference, candidate_id(work))

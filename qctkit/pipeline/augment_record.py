@@ -14,7 +14,10 @@ from qctkit.pipeline.augment_targets import asked_beyond
 from qctkit.pipeline.augment_work import Work
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_record
-from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.subject import Origin, Subject
+
+TRANSFORM, TRANSFORM_SEED = "transform", "transform_seed"
+"""Names in the record of what stands in for edits, where a recipe optimises nothing."""
 
 MOST_BYTES = 65536
 """Of the parameters that a refusal keeps."""
@@ -77,28 +80,41 @@ def _asked(plan: Plan, work: Work, label: Subject) -> Record:
         "source_subject_id": work.source.subject.subject_id,
         "recipe": plan.recipe.name,
         "edits": list(plan.recipe.edits),
+        **(
+            {TRANSFORM: plan.recipe.transform, TRANSFORM_SEED: work.transform_seed}
+            if plan.transform
+            else {}
+        ),
         "view": view_record(plan.view),
         "carried": list(plan.carried),
-        "targets": _targets(work.target.values, plan.driven),
+        "targets": _targets(work, plan.driven),
         "extrapolation": asked_beyond(
             work.target, plan.sources, plan.driven, plan.cohort_range
         ).record(),
-        "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
-        "labels": {name: getattr(label, name) for name in ATTRIBUTES},
-        "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},
+        "density_change_asked_hu": None
+        if plan.driven or plan.transform
+        else work.density_change_hu,
+        "labels": _stated(label),
+        "source_labels": _stated(work.source.subject),
         "seed": plan.options.seed,
         "versions": versions(),
     }
 
 
-def _targets(values: Mapping[str, float], driven: Sequence[str]) -> Record:
+def _targets(work: Work, driven: Sequence[str]) -> Record:
     """Return the targets asked for, None for attributes left alone; sex as F or M."""
-    asked: dict[str, object] = {
-        name: values.get(name) if name in driven else None for name in ATTRIBUTES
+    source, values = work.source.subject, work.target.values
+    asked = source.with_values(
+        {name: values[name] for name in driven if name in values}, Origin.TARGET
+    )
+    return {
+        name: asked.stated(name) if name in driven and name in values else None
+        for name in asked.attributes
     }
-    if asked["sex"] is not None:
-        asked["sex"] = "M" if values["sex"] > 0.5 else "F"
-    return asked
+
+
+def _stated(subject: Subject) -> Record:
+    return {name: subject.stated(name) for name in subject.attributes}
 
 
 def parameters_record(

@@ -16,7 +16,7 @@ from qctkit.view import see
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One candidate on its way: its number, target, source and what was optimised."""
+    """One candidate on its way: its number, target, source and what is optimised or drawn."""
 
     number: int
     target: Target
@@ -24,6 +24,7 @@ class Work:
     frame: FemurFrame
     image: Tensor
     density_change_hu: float
+    transform_seed: int
 
     def change_asked(self, attribute: str) -> float:
         """Return the change asked of an attribute: 0 where the target leaves it alone."""
@@ -46,4 +47,5 @@ def begin(plan: Plan, number: int) -> Work:
     draw = np.random.default_rng([plan.options.seed, 2, number]).normal()
     spread = plan.reference.trabecular_hu.residual_sd
     change = 0.0 if plan.driven else float(np.clip(draw, -2.0, 2.0) * spread)
-    return Work(number, target, source, frame, image, change)
+    seed = int(np.random.default_rng([plan.options.seed, 4, number]).integers(2**31))
+    return Work(number, target, source, frame, image, change, seed)

@@ -25,6 +25,7 @@ from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.predictors.spread import PREFIX, Spread, WithSpread
+from qctkit.subject import ATTRIBUTES, CORE, Attribute, know
 from qctkit.view import View
 
 DESCRIPTION = "predictors.json"
@@ -142,6 +143,11 @@ class PredictorSet:
             )
         return views.pop()
 
+    def _defines(self) -> Record:
+        """Return the definitions of what is read and the core does not know."""
+        others = sorted({a for one in self.predictors for a in one.attributes} - {*CORE})
+        return {"defines": [ATTRIBUTES[name].record() for name in others]} if others else {}
+
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
@@ -156,6 +162,7 @@ class PredictorSet:
             "predictors": [predictor.record() for predictor in self.predictors],
             "skipped": dict(self.skipped),
             "training": self.training,
+            **self._defines(),
         }
         text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False)
         (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
@@ -169,6 +176,7 @@ def load_predictors(folder: Path, family_named: Callable[[str], PredictorFamily]
     """
     description = read_description(folder)
     try:
+        know(Attribute(**one) for one in description.get("defines", ()))
         predictors = tuple(
             _predictor(one, folder, family_named) for one in description["predictors"]
         )

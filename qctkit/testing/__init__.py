@@ -21,6 +21,7 @@ from qctkit.testing.predictor import PredictorContract
 from qctkit.testing.reader import ReaderContract
 from qctkit.testing.recipe import RecipeContract
 from qctkit.testing.scenes import make_scene, random_parameters
+from qctkit.testing.transform import TransformContract
 from qctkit.testing.validator import ValidatorContract
 from qctkit.testing.writes import writes_only_below
 
@@ -33,6 +34,7 @@ __all__ = [
     "PredictorContract",
     "ReaderContract",
     "RecipeContract",
+    "TransformContract",
     "ValidatorContract",
     "expect",
     "installed",

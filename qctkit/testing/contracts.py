@@ -9,12 +9,14 @@ from qctkit.testing.loss import LossContract
 from qctkit.testing.predictor import PredictorContract
 from qctkit.testing.reader import ReaderContract
 from qctkit.testing.recipe import RecipeContract
+from qctkit.testing.transform import TransformContract
 from qctkit.testing.validator import ValidatorContract
 
 CONTRACTS: Mapping[str, type[Contract]] = {
     "readers": ReaderContract,
     "predictors": PredictorContract,
     "edits": EditContract,
+    "transforms": TransformContract,
     "losses": LossContract,
     "validators": ValidatorContract,
     "recipes": RecipeContract,

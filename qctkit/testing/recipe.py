@@ -1,7 +1,6 @@
 """The contract of recipes, as checks."""
 
 from qctkit.contracts import Recipe, Role
-from qctkit.subject import ATTRIBUTES
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.found import installed_registry
 
@@ -27,17 +26,27 @@ class RecipeContract(Contract):
         recipe, registry = self.component, installed_registry()
         for name in recipe.edits:
             registry.edit(name)
-        for name in (*recipe.predictors, recipe.carried_by):
+        for name in filter(None, (*recipe.predictors, recipe.carried_by)):
             registry.family(name)
+        if recipe.transform:
+            registry.transform(recipe.transform)
         for name in recipe.preservation:
             registry.loss(name)
         for name in recipe.validators:
             registry.validator(name)
         self.found(
-            f"edits {', '.join(recipe.edits)}; driven by {', '.join(recipe.predictors)}; "
+            f"changed by {', '.join(recipe.changed_by)}; "
+            f"driven by {', '.join(recipe.predictors) or 'nothing'}; "
             f"loss terms {', '.join(recipe.preservation) or 'none'}; "
             f"validators {', '.join(recipe.validators)}"
         )
+
+    def test_it_edits_or_transforms(self) -> None:
+        """It has edits, or a transform and then nothing that would drive one."""
+        recipe = self.component
+        expect(len(recipe.changed_by) > 0, "it has neither edits nor a transform")
+        driven = bool(recipe.transform) and recipe.is_driven
+        expect(not driven, "it has a transform, and predictors, edits, loss terms or may_carry too")
 
     def test_no_predictor_that_drives_it_is_a_reader(self) -> None:
         """No predictor that drives the loop is a reader: a judge stays outside."""
@@ -52,8 +61,9 @@ class RecipeContract(Contract):
     def test_what_it_may_carry_is_read_in_the_loop_and_outside_it(self) -> None:
         """What it may carry is known, driven by a predictor, and read by one outside the loop."""
         recipe, registry = self.component, installed_registry()
-        unknown = [one for one in recipe.may_carry if one not in ATTRIBUTES]
-        expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(ATTRIBUTES)}")
+        known = registry.names("attributes")
+        unknown = [one for one in recipe.may_carry if one not in known]
+        expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(known)}")
         inside = {a for name in recipe.predictors for a in registry.family(name).attributes}
         outside = {
             a for one in registry.families() if one.role is Role.READER for a in one.attributes
