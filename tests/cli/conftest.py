@@ -17,11 +17,12 @@ AUGMENT = (
     "--plugin", "femur-density", "-n", f"{WANTED}", "--max-candidates", "4", "--seed", "1",
 )  # fmt: skip
 
-# Every family that is trained by default, for two passes: what commands do is the same after 40.
+# Every family that is trained by default, for few passes: what commands do is the same after 40. Sex
+# must be read, so that the baseline can be asked for it.
 TRAINING = """
 folds = 2
 [network.sex-network]
-epochs = 2
+epochs = 20
 [network.age-weight-network]
 epochs = 2
 [network.reader-network]
