@@ -15,6 +15,7 @@ CONTRACT_OF = {
     "register_predictors": "PredictorFamily",
     "register_edits": "Edit",
     "register_losses": "LossTerm",
+    "register_attribute_terms": "AttributeTerm",
     "register_validators": "Validator",
     "register_recipes": "Recipe",
     "register_exporters": "Exporter",

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from qctkit.calibration import Calibration
     from qctkit.cohort import Cohort, FemurMask, MaskOrigin, MemoryCohort, Record, Sample, Side
     from qctkit.contracts import (
+        AtMost,
+        AttributeTerm,
         Candidate,
         Change,
         Displacement,
         Edit,
         Exporter,
         FoundScan,
+        Gap,
         Grid,
         LossTerm,
         PredictorFamily,
@@ -64,9 +67,9 @@ _HOMES = {
         "Cohort", "FemurMask", "MaskOrigin", "MemoryCohort", "Record", "Sample", "Side",
     ),
     "qctkit.contracts": (
-        "Candidate", "Change", "Displacement", "Edit", "Exporter", "FoundScan", "Grid", "LossTerm",
-        "PredictorFamily", "Reader", "Reading", "Recipe", "Role", "Scan", "Scene", "TrainingData",
-        "Validator", "Verdict",
+        "AtMost", "AttributeTerm", "Candidate", "Change", "Displacement", "Edit", "Exporter",
+        "FoundScan", "Gap", "Grid", "LossTerm", "PredictorFamily", "Reader", "Reading", "Recipe",
+        "Role", "Scan", "Scene", "TrainingData", "Validator", "Verdict",
     ),
     "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
     "qctkit.errors": (
@@ -85,7 +88,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "API_VERSION",
+    "AtMost",
     "Attribute",
+    "AttributeTerm",
     "Calibration",
     "Candidate",
     "Change",
@@ -99,6 +104,7 @@ __all__ = [
     "FemurFrame",
     "FemurMask",
     "FoundScan",
+    "Gap",
     "Geometry",
     "Grid",
     "InputError",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import click
 
     from qctkit.contracts import (
+        AttributeTerm,
         Edit,
         Exporter,
         LossTerm,
@@ -37,6 +38,7 @@ KINDS = {
     "predictors": "predictor",
     "edits": "edit",
     "losses": "loss",
+    "attribute_terms": "attribute term",
     "validators": "validator",
     "recipes": "recipe",
     "exporters": "exporter",
@@ -108,6 +110,11 @@ class Registry:
     def loss(self, name: str) -> "LossTerm":
         """Return a preservation term by name."""
         term: LossTerm = self.component("losses", name)
+        return term
+
+    def attribute_term(self, name: str) -> "AttributeTerm":
+        """Return an attribute term by name."""
+        term: AttributeTerm = self.component("attribute_terms", name)
         return term
 
     def validator(self, name: str) -> "Validator":

@@ -51,6 +51,7 @@ def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
         steps=plan.recipe.steps,
         patience=plan.recipe.patience,
         held=plan.recipe.held,
+        attribute_term=plan.attribute_term,
     )
 
 

@@ -31,7 +31,7 @@ def candidate_record(
     """Return everything that is kept of a candidate beside its voxels."""
     failed = [verdict.words for verdict in verdicts if not verdict.passed]
     if outcome.stop is Stop.REFUSED:
-        failed.insert(0, f"the edit {plan.edit.name} left its limits")
+        failed[:0] = _beyond(plan.edit, outcome)
     return {
         **_asked(plan, work, label),
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
@@ -43,6 +43,8 @@ def candidate_record(
         "stop": outcome.stop,
         "steps": outcome.steps,
         "losses": [round(loss, 6) for loss in outcome.losses],
+        "attribute_term": plan.recipe.attribute_term,
+        "preservation": [asdict(one) for one in outcome.kept],
     }
 
 
@@ -60,7 +62,19 @@ def failure_record(plan: Plan, work: Work, words: str) -> Record:
         "stop": Stop.REFUSED,
         "steps": 0,
         "losses": [],
+        "attribute_term": plan.recipe.attribute_term,
+        "preservation": [],
     }
+
+
+def _beyond(edit: Edit, outcome: Outcome) -> list[str]:
+    """Return in words which bounds were broken, or else that the edit left its limits."""
+    broken = [
+        f"{one.term} costs {one.cost:.3g}, beyond its bound of {one.at_most:g}"
+        for one in outcome.kept
+        if one.is_broken
+    ]
+    return broken or [f"the edit {edit.name} left its limits"]
 
 
 def candidate_id(work: Work) -> str:

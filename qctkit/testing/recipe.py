@@ -1,6 +1,6 @@
 """The contract of recipes, as checks."""
 
-from qctkit.contracts import Recipe, Role
+from qctkit.contracts import AtMost, Recipe, Role
 from qctkit.subject import ATTRIBUTES
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.found import installed_registry
@@ -31,6 +31,7 @@ class RecipeContract(Contract):
             registry.family(name)
         for name in recipe.preservation:
             registry.loss(name)
+        registry.attribute_term(recipe.attribute_term)
         for name in recipe.validators:
             registry.validator(name)
         self.found(
@@ -70,6 +71,7 @@ class RecipeContract(Contract):
     def test_its_numbers_can_be_used(self) -> None:
         """Its weights are at least 0, and its steps and patience at least 1."""
         recipe = self.component
-        expect(all(weight >= 0 for weight in recipe.preservation.values()), "a weight is negative")
+        weights = [one for one in recipe.preservation.values() if not isinstance(one, AtMost)]
+        expect(all(weight >= 0 for weight in weights), "a weight is negative")
         expect(recipe.steps >= 1, f"steps is {recipe.steps}")
         expect(recipe.patience >= 1, f"patience is {recipe.patience}")
