@@ -61,6 +61,7 @@ def register_predictors() -> "Sequence[PredictorFamily]":
 def register_edits() -> "Sequence[Edit]":
     """Return the edits of density, shape and soft tissue, and the study's free voxels."""
     from qctkit.engine.edits.cohort_change import CohortDensity, CohortShape, cohort_tissue
+    from qctkit.engine.edits.cohort_modes import CohortModes
     from qctkit.engine.edits.density_field import DensityField
     from qctkit.engine.edits.morph import Morph
     from qctkit.engine.edits.soft_tissue import SoftTissue
@@ -73,6 +74,7 @@ def register_edits() -> "Sequence[Edit]":
         CohortDensity(),
         cohort_tissue(),
         CohortShape(),
+        CohortModes(),
         Voxel(),
     )
 

@@ -29,7 +29,9 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "labels", _attributes(record["labels"])
     yield "extrapolation", _extrapolation(record["extrapolation"])
     yield "stopped", f"{record['stop']}, after {record['steps']} steps"
-    yield "loss", _curve(record["losses"])
+    yield "loss", f"{_curve(record['losses'])}; aims by {record['attribute_term']}"
+    for one in record["preservation"]:
+        yield one["term"], _kept(one)
     for name, one in record["parameters"].items():
         yield name, _parameter(one)
     for name, value in record["figures"].items():
@@ -60,6 +62,11 @@ def _curve(losses: Sequence[float]) -> str:
     count = min(LOSSES_SHOWN, len(losses))
     steps = [round(k * (len(losses) - 1) / max(count - 1, 1)) for k in range(count)]
     return ", ".join(f"{losses[step]:.4g} (step {step + 1})" for step in dict.fromkeys(steps))
+
+
+def _kept(one: Mapping[str, Any]) -> str:
+    how = f"weight {one['weight']:g}" if one["at_most"] is None else f"at most {one['at_most']:g}"
+    return f"costs {one['cost']:.3g} ({how})"
 
 
 def _parameter(one: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The contract of recipes, as checks."""
 
 from qctkit.contracts import AtMost, Recipe, Role
+from qctkit.engine.edits.composition import StartedByAtlas
 from qctkit.subject import ATTRIBUTES
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.found import installed_registry
@@ -45,6 +46,13 @@ class RecipeContract(Contract):
         families = [installed_registry().family(name) for name in self.component.predictors]
         readers = [one.name for one in families if one.role is Role.READER]
         expect(not readers, f"{', '.join(readers)} would be judge and party")
+
+    def test_what_an_atlas_gives_is_given(self) -> None:
+        """Where one of its edits takes what an atlas gives, it starts from the atlas."""
+        named = [installed_registry().edit(name) for name in self.component.edits]
+        waiting = [one.name for one in named if isinstance(one, StartedByAtlas)]
+        words = f"{', '.join(waiting)} would change nothing without from_atlas"
+        expect(self.component.from_atlas or not waiting, words)
 
     def test_its_candidates_are_judged(self) -> None:
         """At least one validator judges its candidates."""

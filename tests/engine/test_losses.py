@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from qctkit.contracts import Change, Edit, Gap, Scene
+from qctkit.engine.chi_square import usual_square
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.voxel import Voxel
 from qctkit.engine.losses.attributes import ClassMargin, SquaredError, UncertaintyWeighted
 from qctkit.engine.losses.cortical_shell import CorticalShell
-from qctkit.engine.losses.mahalanobis import Mahalanobis, chi_square_quantile
+from qctkit.engine.losses.mahalanobis import Mahalanobis
 from qctkit.engine.losses.noise_spectrum import NoiseSpectrum
 from qctkit.engine.losses.preservation import Bending, Size, Smoothness
 from qctkit.engine.losses.similarity import GradientSimilarity, StructureSimilarity
@@ -127,7 +128,7 @@ def test_a_draw_from_the_prior_stays_in_its_bound_nineteen_times_of_twenty() -> 
     scene = replace(make_scene(), hu=torch.zeros(400, 1, 1, 1))
     people = {"shift_hu": 40.0 * drawn}
     cost = Mahalanobis()(Change(edit, scene, scene, people))
-    mean = chi_square_quantile(count, 0.95) * float(cost.mean())
+    mean = usual_square(count) * float(cost.mean())
     assert mean == pytest.approx(count, rel=0.05)
     assert float((cost <= 1.0).float().mean()) == pytest.approx(0.95, abs=0.03)
 
@@ -157,13 +158,13 @@ def test_coefficients_without_neighbours_are_neither_rough_nor_bent() -> None:
     change = Change(Single(), scene, scene, {"shift_hu": torch.full((BATCH, 5, 1, 1, 1), 40.0)})
     assert torch.equal(Smoothness()(change), torch.zeros(BATCH))
     assert torch.equal(Bending()(change), torch.zeros(BATCH))
-    quantile = chi_square_quantile(5, 0.95)
+    quantile = usual_square(5)
     np.testing.assert_allclose(Mahalanobis()(change), 5.0 / quantile, rtol=1e-5)
 
 
-def test_chi_square_quantiles_are_those_of_the_tables() -> None:
-    assert chi_square_quantile(1, 0.95) == pytest.approx(3.841, abs=1e-3)
-    assert chi_square_quantile(10, 0.95) == pytest.approx(18.307, abs=1e-3)
+def test_usual_squares_are_those_of_the_tables() -> None:
+    assert usual_square(1) == pytest.approx(3.841, abs=1e-3)
+    assert usual_square(10) == pytest.approx(18.307, abs=1e-3)
 
 
 def _gap(errors: list[float], side: float) -> Gap:

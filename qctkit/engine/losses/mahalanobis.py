@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from scipy.special import gammaincinv
 from torch import Tensor
 
 from qctkit.contracts import Change
+from qctkit.engine.chi_square import usual_square
 
 KNOT_CORRELATION = 0.5
 """Correlation of neighbouring knots among people; further apart it falls as a power of this [A]."""
-
-USUAL_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,7 @@ class Mahalanobis:
         ]
         count = sum(values[0].numel() for values in change.parameters.values())
         distance = sum(squares, torch.zeros(len(change.before.hu)))
-        return distance / chi_square_quantile(max(count, 1), USUAL_SHARE)
-
-
-def chi_square_quantile(degrees: int, share: float) -> float:
-    """Return what a sum of squares of so many standard normals stays below in a share of draws."""
-    return float(2.0 * gammaincinv(degrees / 2.0, share))
+        return distance / usual_square(max(count, 1))
 
 
 def _white(values: Tensor) -> Tensor:
