@@ -17,6 +17,10 @@ def outcome_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield "readings, before -> after (expected of such a person, typical error):"
     for one in record["readings"]:
         yield f"  {_reading(one)}"
+    yield "early warning, predictors of the loop and as fitted without the source:"
+    for one in record["twin_readings"]:
+        yield f"  {_twin(one)}"
+    yield f"  {record['warning'] or _no_warning(record)}"
 
 
 def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -84,4 +88,18 @@ def _reading(one: Mapping[str, Any]) -> str:
     return (
         f"{one['predictor']} ({one['role']}), {one['attribute']}: {one['before']:.2f} -> "
         f"{one['after']:.2f} {unit} ({one['expected']:.2f}, {one['typical_error']:.2f}){silent}"
+    )
+
+
+def _twin(one: Mapping[str, Any]) -> str:
+    return (
+        f"{one['predictor']}, {one['attribute']}: {one['before']:.2f} -> {one['after']:.2f}, "
+        f"without the source {one['unseen_before']:.2f} -> {one['unseen_after']:.2f}"
+    )
+
+
+def _no_warning(record: Mapping[str, Any]) -> str:
+    read = bool(record["twin_readings"])
+    return (
+        "none: both agree" if read else "not known: no such predictors are stored, or none drives"
     )

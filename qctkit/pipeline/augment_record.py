@@ -11,6 +11,7 @@ from qctkit.contracts import Edit, Reading, Verdict
 from qctkit.engine.loop import Outcome, Stop
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_targets import asked_beyond
+from qctkit.pipeline.augment_unseen import TwinReading, warning
 from qctkit.pipeline.augment_work import Work
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_record
@@ -26,6 +27,7 @@ def candidate_record(
     outcome: Outcome,
     label: Subject,
     readings: Sequence[Reading],
+    twins: Sequence[TwinReading],
     verdicts: Sequence[Verdict],
 ) -> Record:
     """Return everything that is kept of a candidate beside its voxels."""
@@ -37,6 +39,8 @@ def candidate_record(
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
         "figures": {name: round(value, 4) for name, value in outcome.figures.items()},
         "readings": [_reading_record(one) for one in readings],
+        "twin_readings": [asdict(one) for one in twins],
+        "warning": warning(twins),
         "verdicts": [verdict.record() for verdict in verdicts],
         "accepted": not failed,
         "reason": "; ".join(failed),
@@ -56,6 +60,8 @@ def failure_record(plan: Plan, work: Work, words: str) -> Record:
         "parameters": {},
         "figures": {},
         "readings": [],
+        "twin_readings": [],
+        "warning": "",
         "verdicts": [],
         "accepted": False,
         "reason": words,
