@@ -17,8 +17,8 @@ AUGMENT = (
     "--plugin", "femur-density", "-n", f"{WANTED}", "--max-candidates", "4", "--seed", "1",
 )  # fmt: skip
 
-# Every family that is trained by default, for few passes: what commands do is the same after 40. Sex
-# must be read, so that the baseline can be asked for it.
+# Every family that is trained by default, for few passes: what commands do is the same after 40.
+# Sex must be read, so that the baseline can be asked for it.
 TRAINING = """
 folds = 2
 [network.sex-network]
