@@ -163,7 +163,7 @@ def test_what_only_moves_leaves_density_alone(others: tuple[Edit, ...]) -> None:
 
 def test_an_atlas_gives_modes_and_leaves_coefficients_at_zero(modes: Modes) -> None:
     nothing = torch.zeros(1)
-    found = from_atlas(CohortModes(), Start(nothing, nothing, lambda: modes))
+    found = from_atlas(CohortModes(), Start(HIP_VIEW, nothing, nothing, lambda: modes))
     assert set(found) == {"density_hu", "shape_mm"}
     shapes = {name: one.shape for name, one in CohortModes().start(1, HIP_VIEW).items()}
     assert {name: one.shape for name, one in found.items()}.items() <= shapes.items()
