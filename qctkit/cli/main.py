@@ -23,6 +23,7 @@ COMMANDS = {
     "adopt": "Add an ONNX predictor from elsewhere as a reader.",
     "augment": "Make new, labelled samples: the main job.",
     "validate": "Judge made samples against the real cohort.",
+    "report": "Show made samples beside their sources, as a page.",
     "replay": "Make a stored sample again from its record.",
     "convert": "Write a cohort as NIfTI files and tables.",
     "plugins": "See, make and check plugins.",

@@ -1,0 +1,258 @@
+"""``qctkit report``: a made cohort and the real one, as one page with its data beside it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qctkit.calibration import one_material
+from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
+from qctkit.density import bone_histogram, measure_density
+from qctkit.errors import CohortFileError
+from qctkit.pipeline.strain import strains
+from qctkit.progress import Progress
+from qctkit.report.choice import Chosen, choose
+from qctkit.report.data import report_record, report_rows, write_rows
+from qctkit.report.facts import MadeScan, MeasuredScan, ReportFacts
+from qctkit.report.page import PagePair, report_page
+from qctkit.report.stack import box_around, coded, coded_difference, stack_of, widest
+from qctkit.report.thumbnail import thumbnail
+from qctkit.store.reader import CohortFile
+from qctkit.store.writer import refuse_existing_output
+from qctkit.units import Unit
+from qctkit.window import DEFAULT_BONE_BAND
+
+SLICES_BYTES = 6_800_000
+"""Of base64 that slices may take, which leaves the page under 10 MB with 200 thumbnails."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The files that were written."""
+
+    page: Path
+    rows: Path
+    record: Path
+
+
+def report_paths(page: Path) -> Report:
+    """Return what is written for a page of this name."""
+    return Report(page, page.with_suffix(".csv"), page.with_suffix(".json"))
+
+
+def write_report(
+    made: CohortFile,
+    real: CohortFile,
+    output: Path,
+    progress: Progress,
+    *,
+    analysis: Record | None = None,
+    readings: Record | None = None,
+    overwrite: bool = False,
+) -> Report:
+    """Write the page about a made cohort, with its data as CSV and JSON beside it.
+
+    Args:
+        made: a file of `qctkit augment`.
+        real: the cohort that it was made from.
+        output: the page.
+        progress: where the work is shown.
+        analysis: figures of the comparison of both cohorts; their sections are left out, with a
+            sentence, where there are none.
+        readings: result of a blinded reading, likewise.
+        overwrite: replace existing files.
+
+    Raises:
+        CohortFileError: there are no made samples, or they were made from another cohort.
+        OutputExistsError: one of the three files is there.
+    """
+    paths = report_paths(output)
+    for path in (paths.page, paths.rows, paths.record):
+        refuse_existing_output(path, overwrite=overwrite)
+    facts = gather(made, real, progress, analysis=analysis, readings=readings)
+    chosen = choose(facts.made)
+    pairs = _pairs(chosen, made, real, progress)
+    page = report_page(facts, pairs, (paths.rows.name, paths.record.name))
+    record = json.dumps(report_record(facts), indent=1, sort_keys=True, allow_nan=False)
+    _write(paths.record, record + "\n")
+    _write(paths.rows, write_rows(report_rows(facts)))
+    _write(paths.page, page)
+    return paths
+
+
+def gather(
+    made: CohortFile,
+    real: CohortFile,
+    progress: Progress,
+    *,
+    analysis: Record | None = None,
+    readings: Record | None = None,
+) -> ReportFacts:
+    """Return what there is to say, from one look at every scan, one pair in memory at a time.
+
+    Raises:
+        CohortFileError: there are no made samples, or they were made from another cohort.
+    """
+    refuse_not_made_from(made, real)
+    measured: dict[str, MeasuredScan] = {}
+    found: dict[str, MadeScan] = {}
+    with progress.task("measuring scans", len(real) + len(made)) as task:
+        for source, samples in _by_source(made, real):
+            measured[source.sample_id] = before = _measured(source, source, real)
+            task.advance(source.sample_id)
+            for sample, synthesis in samples:
+                found[sample.sample_id] = _made(sample, synthesis, source, before, real)
+                task.advance(sample.sample_id)
+    units = [Unit(unit) for unit in real.table["unit"]]
+    lines = {
+        one: (unit, real.calibration(one))
+        for one, unit in zip(real.sample_ids, units, strict=True)
+    }
+    return ReportFacts(
+        run=made.run,
+        window=real.window,
+        scale=one_material(lines),
+        bins_hu=bone_histogram(np.zeros(1), DEFAULT_BONE_BAND.limits_hu(real.window))[0],
+        real=[measured[one] for one in real.sample_ids],
+        made=[found[one] for one in made.sample_ids],
+        refused=made.refused,
+        made_path=made.path,
+        real_path=real.path,
+        analysis=analysis,
+        readings=readings,
+    )
+
+
+def refuse_not_made_from(made: CohortFile, real: CohortFile) -> None:
+    """Refuse what cannot be shown beside its sources.
+
+    Raises:
+        CohortFileError: there are no made samples, or they were made from another cohort.
+    """
+    if made.run.get("command") != "augment":
+        raise CohortFileError(f"{made.path} holds no made samples; give a file of `qctkit augment`")
+    if not len(made):
+        raise CohortFileError(
+            f"{made.path} holds no samples: all of its {made.refused_count} candidates were "
+            "refused; `qctkit info` shows why"
+        )
+    if made.run["cohort_fingerprint"] != real.fingerprint:
+        raise CohortFileError(
+            f"{made.path} was not made from {real.path}; give --against the cohort it came from"
+        )
+
+
+def _by_source(
+    made: CohortFile, real: CohortFile
+) -> Iterator[tuple[Sample, Iterator[tuple[Sample, Synthesis]]]]:
+    """Give every real scan with the samples made from it, so that each is loaded once."""
+    sources = made.table["source_sample_id"].tolist()
+    for source_id in real.sample_ids:
+        rows = [
+            one for one, of in zip(made.sample_ids, sources, strict=True) if of == source_id
+        ]
+        yield real.load(source_id), (_loaded(made, one) for one in rows)
+
+
+def _loaded(made: CohortFile, sample_id: str) -> tuple[Sample, Synthesis]:
+    sample = made.load(sample_id)
+    if sample.synthesis is None:
+        raise CohortFileError(f"sample {sample_id} does not say what it was made from")
+    if REPLAYED in sample.synthesis.record:
+        raise CohortFileError(
+            f"sample {sample_id} was replayed on another grid than its source's, with which it "
+            "cannot be compared; give the file that it was replayed from"
+        )
+    return sample, sample.synthesis
+
+
+def _made(
+    sample: Sample, synthesis: Synthesis, source: Sample, before: MeasuredScan, real: CohortFile
+) -> MadeScan:
+    old, new = source.volume.voxels, sample.volume.voxels
+    if old.shape != new.shape:
+        raise CohortFileError(
+            f"sample {sample.sample_id} has shape {new.shape}, its source {old.shape}"
+        )
+    inside = source.femur.voxels
+    change = new[inside].astype(np.float64) - old[inside]
+    return MadeScan(
+        scan=_measured(sample, source, real),
+        source=before,
+        record=synthesis.record,
+        changed_outside=int(np.count_nonzero((old != new) & ~synthesis.region)),
+        change_hu=float(np.abs(change).mean()),
+        strains=strains(synthesis.record),
+    )
+
+
+def _measured(sample: Sample, source: Sample, real: CohortFile) -> MeasuredScan:
+    """Return what is measured of a scan, shown in the same slice as its source."""
+    density = measure_density(sample.volume, sample.femur, real.window)
+    inside = sample.femur.voxels
+    limits = DEFAULT_BONE_BAND.limits_hu(real.window)
+    peak = density.bone_band_peak_hu
+    box = box_around(source)
+    return MeasuredScan(
+        sample_id=sample.sample_id,
+        subject=sample.subject,
+        figures={
+            "trabecular_hu": density.trabecular_hu,
+            "cortical_hu": density.cortical_hu,
+            "bone_band_share": density.bone_band_share,
+            "bone_band_peak_hu": float("nan") if peak is None else peak,
+            "femur_ml": float(inside.sum()) * sample.volume.geometry.voxel_volume_mm3 / 1000.0,
+        },
+        histogram=bone_histogram(sample.volume.voxels[inside].astype(np.float64), limits)[1],
+        thumbnail=thumbnail(stack_of(sample, box), widest(source, box)[1]),
+        spacing_mm=sample.volume.spacing_mm,
+    )
+
+
+def _pairs(
+    chosen: Sequence[Chosen], made: CohortFile, real: CohortFile, progress: Progress
+) -> list[PagePair]:
+    """Return the chosen samples beside their sources, as fine as the page has room for."""
+    spacing_mm = 0.0
+    while True:
+        pairs = []
+        with progress.task("packing slices", len(chosen)) as task:
+            for one in chosen:
+                pairs.append(_pair(one, made, real, spacing_mm))
+                task.advance(one.sample_id)
+        size = sum(len(one.source) + len(one.difference) for one in pairs)
+        if size <= SLICES_BYTES:
+            return pairs
+        # Bytes go with the inverse of a volume; a little coarser, since fine noise packs worse.
+        now_mm = max(min(pair.spacing_mm) for pair in pairs)
+        spacing_mm = 1.03 * now_mm * (size / SLICES_BYTES) ** 0.5
+
+
+def _pair(chosen: Chosen, made: CohortFile, real: CohortFile, spacing_mm: float) -> PagePair:
+    sample, synthesis = _loaded(made, chosen.sample_id)
+    source = real.load(synthesis.source_sample_id)
+    box = box_around(source)
+    whole = stack_of(source, box)
+    before, after = whole.on(spacing_mm), stack_of(sample, box).on(spacing_mm)
+    s, a, r = (
+        int((place + 0.5) * now / then)
+        for place, now, then in zip(
+            widest(source, box), before.shape, whole.shape, strict=True
+        )
+    )
+    return PagePair(
+        chosen=chosen,
+        shape=before.shape,
+        spacing_mm=before.spacing_mm,
+        cursor=(s, a, r),
+        source=coded(before),
+        difference=coded_difference(after, before),
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
