@@ -1,7 +1,7 @@
 """``qctkit report``: a made cohort and the real one, as one page with its data beside it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,14 @@ import numpy as np
 
 from qctkit.calibration import one_material
 from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
-from qctkit.density import bone_histogram, measure_density
+from qctkit.contracts import Candidate
+from qctkit.density import (
+    DensityFigures,
+    DensityReference,
+    bone_histogram,
+    density_reference,
+    measure_density,
+)
 from qctkit.errors import CohortFileError
 from qctkit.pipeline.strain import strains
 from qctkit.progress import Progress
@@ -22,6 +29,7 @@ from qctkit.report.thumbnail import thumbnail
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import refuse_existing_output
 from qctkit.units import Unit
+from qctkit.validators.noise_texture import BANDS, NoiseTexture
 from qctkit.window import DEFAULT_BONE_BAND
 
 SLICES_BYTES = 6_800_000
@@ -96,14 +104,17 @@ def gather(
         CohortFileError: there are no made samples, or they were made from another cohort.
     """
     refuse_not_made_from(made, real)
-    measured: dict[str, MeasuredScan] = {}
-    found: dict[str, MadeScan] = {}
+    before: dict[str, MeasuredScan] = {}
+    after: dict[str, MadeScan] = {}
     with progress.task("measuring scans", len(real) + len(made)) as task:
-        for source, samples in _by_source(made, real):
-            measured[source.sample_id] = before = _measured(source, source, real)
+        for source in real:
+            before[source.sample_id] = _measured(source, source, real)
             task.advance(source.sample_id)
+        reference = _reference(list(before.values()))
+        for source, samples in _by_source(made, real):
             for sample, synthesis in samples:
-                found[sample.sample_id] = _made(sample, synthesis, source, before, real)
+                seen = before[source.sample_id]
+                after[sample.sample_id] = _made(sample, synthesis, source, seen, real, reference)
                 task.advance(sample.sample_id)
     units = [Unit(unit) for unit in real.table["unit"]]
     lines = {
@@ -114,9 +125,10 @@ def gather(
         run=made.run,
         window=real.window,
         scale=one_material(lines),
+        spreads=[_spreads(one, reference) for one in before.values()],
         bins_hu=bone_histogram(np.zeros(1), DEFAULT_BONE_BAND.limits_hu(real.window))[0],
-        real=[measured[one] for one in real.sample_ids],
-        made=[found[one] for one in made.sample_ids],
+        real=list(before.values()),
+        made=[after[one] for one in made.sample_ids],
         refused=made.refused,
         made_path=made.path,
         real_path=real.path,
@@ -147,13 +159,14 @@ def refuse_not_made_from(made: CohortFile, real: CohortFile) -> None:
 def _by_source(
     made: CohortFile, real: CohortFile
 ) -> Iterator[tuple[Sample, Iterator[tuple[Sample, Synthesis]]]]:
-    """Give every real scan with the samples made from it, so that each is loaded once."""
+    """Give each source with the samples made from it, so that it is loaded once for all."""
     sources = made.table["source_sample_id"].tolist()
     for source_id in real.sample_ids:
         rows = [
             one for one, of in zip(made.sample_ids, sources, strict=True) if of == source_id
         ]
-        yield real.load(source_id), (_loaded(made, one) for one in rows)
+        if rows:
+            yield real.load(source_id), (_loaded(made, one) for one in rows)
 
 
 def _loaded(made: CohortFile, sample_id: str) -> tuple[Sample, Synthesis]:
@@ -169,7 +182,12 @@ def _loaded(made: CohortFile, sample_id: str) -> tuple[Sample, Synthesis]:
 
 
 def _made(
-    sample: Sample, synthesis: Synthesis, source: Sample, before: MeasuredScan, real: CohortFile
+    sample: Sample,
+    synthesis: Synthesis,
+    source: Sample,
+    before: MeasuredScan,
+    real: CohortFile,
+    reference: DensityReference,
 ) -> MadeScan:
     old, new = source.volume.voxels, sample.volume.voxels
     if old.shape != new.shape:
@@ -178,14 +196,53 @@ def _made(
         )
     inside = source.femur.voxels
     change = new[inside].astype(np.float64) - old[inside]
+    scan = _measured(sample, source, real)
     return MadeScan(
-        scan=_measured(sample, source, real),
+        scan=scan,
         source=before,
         record=synthesis.record,
         changed_outside=int(np.count_nonzero((old != new) & ~synthesis.region)),
         change_hu=float(np.abs(change).mean()),
+        spreads=_spreads(scan, reference),
+        noise=_noise(sample, synthesis, source, reference),
         strains=strains(synthesis.record),
     )
+
+
+def _noise(
+    sample: Sample, synthesis: Synthesis, source: Sample, reference: DensityReference
+) -> dict[str, float]:
+    """Return the noise's power over the source's by grain, whatever the recipe's validators."""
+    candidate = Candidate(
+        source=source,
+        volume=sample.volume,
+        femur=sample.femur,
+        region=synthesis.region,
+        label=sample.subject,
+        carried=(),
+        readings=(),
+    )
+    figures = NoiseTexture().judge(candidate, reference).figures
+    ratios = {name: figures.get(f"{name}_power_ratio") for name in BANDS}
+    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+
+
+def _reference(scans: Sequence[MeasuredScan]) -> DensityReference:
+    names = ("trabecular_hu", "cortical_hu", "bone_band_share")
+    figures = [
+        DensityFigures(**{name: one.figures[name] for name in names}, bone_band_peak_hu=None)
+        for one in scans
+    ]
+    return density_reference([one.subject for one in scans], figures)
+
+
+def _spreads(scan: MeasuredScan, reference: DensityReference) -> dict[str, float]:
+    """Return how many spreads a scan's densities lie from the line of real subjects."""
+    lines = {"trabecular_hu": reference.trabecular_hu, "cortical_hu": reference.cortical_hu}
+    return {
+        name: abs(scan.figures[name] - line.predict(scan.subject)) / max(line.residual_sd, 1e-9)
+        for name, line in lines.items()
+    }
 
 
 def _measured(sample: Sample, source: Sample, real: CohortFile) -> MeasuredScan:
@@ -235,20 +292,22 @@ def _pair(chosen: Chosen, made: CohortFile, real: CohortFile, spacing_mm: float)
     source = real.load(synthesis.source_sample_id)
     box = box_around(source)
     whole = stack_of(source, box)
-    before, after = whole.on(spacing_mm), stack_of(sample, box).on(spacing_mm)
+    before = whole.on(spacing_mm)
     s, a, r = (
         int((place + 0.5) * now / then)
         for place, now, then in zip(
             widest(source, box), before.shape, whole.shape, strict=True
         )
     )
+    difference, step_hu = coded_difference(stack_of(sample, box).on(spacing_mm), before)
     return PagePair(
         chosen=chosen,
         shape=before.shape,
         spacing_mm=before.spacing_mm,
         cursor=(s, a, r),
         source=coded(before),
-        difference=coded_difference(after, before),
+        difference=difference,
+        step_hu=step_hu,
     )
 
 

@@ -1,6 +1,7 @@
 """Charts of a made cohort beside the real one. Real is round and blue, made is pointed and red."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -155,32 +156,39 @@ def relation_chart(facts: ReportFacts, relations: Mapping[tuple[str, str], Recor
                 axes.set_title(DENSITIES[name])
     for row in panels:
         row[0].set_ylabel(facts.unit, fontsize=8)
-    panels[0][0].legend(loc="best")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles[:2], labels[:2], loc="outside upper right", ncols=2)
     return figure
 
 
-@_themed
-def ladder(rows: Sequence[tuple[str, float, float | None, float | None, bool]], words: str,
-           neutral: float) -> Figure:  # fmt: skip
-    """Return one dot with its interval a row, against a line where nothing can be told apart.
+@dataclass(frozen=True)
+class Rung:
+    """One value with its interval, where it is known, and whether it is the made cohort's."""
 
-    Args:
-        rows: label, value, ends of the interval where known, and whether it is the made cohort's.
-        words: what the axis is.
-        neutral: where the line stands.
-    """
-    figure = Figure(figsize=(7.2, 0.7 + 0.34 * len(rows)), layout="constrained")
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    ours: bool
+
+
+@_themed
+def ladder(rungs: Sequence[Rung], words: str, neutral: float) -> Figure:
+    """Return a dot with its interval a row, against a line where nothing can be told apart."""
+    figure = Figure(figsize=(7.6, 0.8 + 0.36 * len(rungs)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(neutral, color=MUTED, linestyle="--", linewidth=1)
-    for place, (_, value, low, high, ours) in enumerate(rows):
-        colour = MADE if ours else MUTED
-        if low is not None and high is not None:
-            axes.plot([low, high], [place, place], color=colour, linewidth=2.4 if ours else 1.6)
-        axes.plot([value], [place], "D" if ours else "o", color=colour, markersize=7)
-        axes.annotate(f"{value:.3g}", (value, place), (0, 7), textcoords="offset points",
-                      ha="center", fontsize=8, color=INK)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [row[0] for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.7)
+    for place, one in enumerate(rungs):
+        colour = MADE if one.ours else MUTED
+        if one.low is not None and one.high is not None:
+            axes.plot([one.low, one.high], [place, place], color=colour, linewidth=2)
+        axes.plot([one.value], [place], "D" if one.ours else "o", color=colour, markersize=7)
+        axes.annotate(
+            f"{one.value:.2f}", (one.value, place), (0, 6), textcoords="offset points",
+            ha="center", fontsize=8, color=INK,
+        )  # fmt: skip
+    axes.set_yticks(range(len(rungs)), [one.label for one in rungs])
+    axes.set_ylim(len(rungs) - 0.5, -0.75)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(words)
     return figure

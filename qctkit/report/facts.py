@@ -56,6 +56,10 @@ class MadeScan:
         record: how it was made, as stored.
         changed_outside: voxels outside the stated region that differ from the source's.
         change_hu: mean size of the change of the femur's voxels, HU.
+        spreads: of trabecular and cortical density, how many residual spreads they lie from the
+            line of real subjects on sex, age and weight.
+        noise: power in even soft tissue over the source's, by grain; empty where hardly any of it
+            changed.
         strains: by validator, how much of what it tolerates is used up; 1 is the limit.
     """
 
@@ -64,6 +68,8 @@ class MadeScan:
     record: Record
     changed_outside: int
     change_hu: float
+    spreads: Mapping[str, float]
+    noise: Mapping[str, float]
     strains: Mapping[str, float]
 
     @property
@@ -85,6 +91,7 @@ class ReportFacts:
         run: what made the file.
         window: of the real cohort.
         scale: what the scans' HU mean.
+        spreads: of each real scan, as those of a made one.
         bins_hu: centres of the bone band's bins ``(B,)``.
         real, made: the scans.
         refused: records of refused candidates.
@@ -96,6 +103,7 @@ class ReportFacts:
     run: Record
     window: Window
     scale: CohortScale
+    spreads: Sequence[Mapping[str, float]]
     bins_hu: Array
     real: Sequence[MeasuredScan]
     made: Sequence[MadeScan]

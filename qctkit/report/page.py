@@ -13,11 +13,18 @@ from matplotlib.figure import Figure
 
 from qctkit.cohort import Record
 from qctkit.report import charts
+from qctkit.report.analysis_words import (
+    auc_ladder,
+    peak_sentences,
+    realism_rows,
+    region_rows,
+    slope_rows,
+)
 from qctkit.report.change import ChangeRead, changes_read
 from qctkit.report.choice import Chosen
 from qctkit.report.facts import DENSITIES, Array, MadeScan, MeasuredScan, ReportFacts
 from qctkit.report.methods import methods
-from qctkit.report.stack import LEVELS_HU, STEP_HU
+from qctkit.report.stack import LEVELS_HU
 from qctkit.report.training_words import title
 from qctkit.report.vector import as_svg
 from qctkit.report.verdicts import five_verdicts
@@ -44,6 +51,7 @@ class PagePair:
         cursor: voxel at which they are opened, in the middle of the femur.
         source: base64 of deflated codes of HU.
         difference: base64 of deflated differences.
+        step_hu: what one step of a difference stands for.
     """
 
     chosen: Chosen
@@ -52,6 +60,7 @@ class PagePair:
     cursor: tuple[int, int, int]
     source: str
     difference: str
+    step_hu: int
 
 
 def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[str]) -> str:
@@ -69,6 +78,7 @@ def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[
         trim_blocks=True,
     )
     environment.globals.update(plot=_plot)
+    environment.filters.update(nice=title)
     return environment.get_template("report.html").render(
         **_head(facts),
         **_samples(facts, pairs),
@@ -113,7 +123,6 @@ def _samples(facts: ReportFacts, pairs: Sequence[PagePair]) -> Record:
         "order": list(why) or [facts.made[0].scan.sample_id],
         "windows": WINDOWS,
         "levels_hu": LEVELS_HU.tolist(),
-        "step_hu": STEP_HU,
         "thumbnails": thumbnails,
         "samples": {
             one.scan.sample_id: _sample(one, why.get(one.scan.sample_id, ""), cursors)
@@ -123,7 +132,6 @@ def _samples(facts: ReportFacts, pairs: Sequence[PagePair]) -> Record:
     return {
         "chosen": pairs,
         "windows": WINDOWS,
-        "step_hu": STEP_HU,
         "groups": groups,
         "thumbnails": thumbnails,
         "source_places": {one: places[one] for one in thumbnails},
@@ -149,7 +157,10 @@ def _sample(one: MadeScan, why: str, cursors: Mapping[str, Sequence[int]]) -> Re
         "readings": [
             {**{key: reading[key] for key in keys},
              "carried": reading["attribute"] in record["carried"]}
-            for reading in record["readings"]
+            for reading in sorted(
+                record["readings"],
+                key=lambda one: (one["attribute"] not in record["carried"], one["attribute"]),
+            )
         ],
         "verdicts": [
             {key: verdict[key] for key in ("validator", "passed", "words")}
@@ -197,13 +208,24 @@ def _cohorts(facts: ReportFacts) -> Record:
             "band": _chart(charts.band_chart(facts), _band_in_words(facts)),
         },
         "table": [_row(facts, name, words) for name, words in DENSITIES.items()],
-        "relations": [],
-        "regions": [],
-        "study": [],
+        "relations": slope_rows(density) if density else [],
+        "regions": region_rows(density) if density else [],
+        "study": peak_sentences(density) if density else [],
         "band_words": f"{DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window, "
         f"{low:.0f} to {high:.0f} {facts.unit}",
-        "realism": Markup('<p class="absent">Not measured for this page.</p>'),
-        "readings": Markup('<p class="absent">Nobody has read these scans blinded yet.</p>'),
+        **_real_or_fake(facts),
+    }
+
+
+def _real_or_fake(facts: ReportFacts) -> Record:
+    realism = (facts.analysis or {}).get("realism")
+    ladder = auc_ladder(realism, facts.readings)
+    return {
+        "realism": realism_rows(realism) if realism else [],
+        "realism_notes": realism["notes"] if realism else [],
+        "auc": _chart(charts.ladder(ladder, "AUC of telling generated from real", 0.5),
+                      _ladder_in_words(ladder)) if ladder else None,
+        "readings": facts.readings,
     }  # fmt: skip
 
 
@@ -333,6 +355,18 @@ def _band_in_words(facts: ReportFacts) -> str:
     )
 
 
+def _ladder_in_words(rows: Sequence[charts.Rung]) -> str:
+    each = "; ".join(
+        f"{one.label} {one.value:.2f}"
+        + ("" if one.low is None or one.high is None else f" ({one.low:.2f} to {one.high:.2f})")
+        for one in rows
+    )
+    return (
+        "Area under the ROC curve of telling generated from real scans, with 95 % intervals; 0.5, "
+        f"dashed, is guessing. {each}."
+    )
+
+
 def _chart(figure: Figure, words: str) -> Record:
     return {"svg": Markup(as_svg(figure, words)), "words": words}
 
@@ -350,6 +384,7 @@ def _packed(pair: PagePair) -> Record:
         "spacing_mm": [round(one, 4) for one in pair.spacing_mm],
         "source": pair.source,
         "difference": pair.difference,
+        "step_hu": pair.step_hu,
     }
 
 

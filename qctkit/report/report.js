@@ -3,7 +3,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const WINDOWS = DATA.windows;
-const REACHES = [25, 50, 100, 200, 400, 800];
+const REACHES = [10, 25, 50, 100, 200, 400, 800];
 const ATTRIBUTES = [["sex", "Sex", ""], ["age_years", "Age", "years"], ["weight_kg", "Weight", "kg"]];
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -24,7 +24,7 @@ async function inflated(text) {
 async function unpacked(id) {
   const held = find(`#slices-${CSS.escape(id)}`);
   if (!held) return null;
-  const { shape, spacing_mm, source, difference } = JSON.parse(held.textContent);
+  const { shape, spacing_mm, source, difference, step_hu } = JSON.parse(held.textContent);
   const codes = await inflated(source);
   const bytes = await inflated(difference);
   const count = codes.length;
@@ -32,7 +32,7 @@ async function unpacked(id) {
   const sizes = new Float64Array(count);
   for (let k = 0; k < count; k++) {
     real[k] = DATA.levels_hu[codes[k]];
-    changed[k] = (((bytes[k + count] << 24) >> 16) | bytes[k]) * DATA.step_hu;
+    changed[k] = (((bytes[k + count] << 24) >> 16) | bytes[k]) * step_hu;
     made[k] = real[k] + changed[k];
     sizes[k] = Math.abs(changed[k]);
   }

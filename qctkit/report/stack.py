@@ -19,8 +19,8 @@ Box: TypeAlias = tuple[slice, slice, slice]
 MARGIN_MM = 8.0
 """Shown around the femur: enough to see what lies beside it."""
 
-STEP_HU = 4
-"""Differences are told to the nearest multiple of this; a quarter of a clinical scan's noise."""
+SMALL_HU, STEP_HU = 256, 4
+"""Differences beyond the first are told in steps of the second, a quarter of a scan's noise."""
 
 LEVELS_HU = np.concatenate(
     [np.arange(-1000, -200, 16), np.arange(-200, 1000, 8), np.arange(1000, 1880, 16)]
@@ -95,13 +95,16 @@ def coded(stack: Stack) -> str:
     return _base64(np.searchsorted(between, stack.voxels).astype(np.uint8))
 
 
-def coded_difference(made: Stack, source: Stack) -> str:
-    """Return made less source as base64 of deflated int16, in steps of ``STEP_HU``.
+def coded_difference(made: Stack, source: Stack) -> tuple[str, int]:
+    """Return made less source as base64 of deflated int16, and the HU that one step stands for.
 
-    Low bytes come before high ones: the high ones are nearly all alike and take no room.
+    Small differences are told to 1 HU, large ones to ``STEP_HU``. Low bytes come before high ones:
+    the high ones are nearly all alike and take no room.
     """
-    steps = np.rint((made.voxels.astype(np.int32) - source.voxels) / STEP_HU).astype("<i2")
-    return _base64(np.moveaxis(steps.view(np.uint8).reshape(*steps.shape, 2), -1, 0))
+    change = made.voxels.astype(np.int32) - source.voxels
+    step = 1 if np.abs(change).max(initial=0) < SMALL_HU else STEP_HU
+    steps = np.rint(change / step).astype("<i2")
+    return _base64(np.moveaxis(steps.view(np.uint8).reshape(*steps.shape, 2), -1, 0)), step
 
 
 def _upright(geometry: Geometry) -> tuple[tuple[int, int, int], Box]:

@@ -64,6 +64,7 @@ def as_svg(figure: Figure, words: str) -> str:
     text = re.sub(r"\d+(?:\.\d+)?(?:px|pt) 'DejaVu Sans'[^;\"]*", _font, text)
     for colour, variable in THEME.items():
         text = text.replace(colour, f"var({variable})")
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     label = f'<svg role="img" aria-label="{html.escape(words)}"'
     return text.replace("<svg", label, 1)
 
