@@ -17,7 +17,11 @@ from qctkit.density import (
     density_reference,
     measure_density,
 )
-from qctkit.errors import CohortFileError
+from qctkit.errors import CohortFileError, InputError
+from qctkit.pipeline.analyse import analyse
+from qctkit.pipeline.earlier import earlier_analysis
+from qctkit.pipeline.made_from import refuse_not_made_from
+from qctkit.pipeline.read_study import study_result
 from qctkit.pipeline.strain import strains
 from qctkit.progress import Progress
 from qctkit.report.choice import Chosen, choose
@@ -26,6 +30,7 @@ from qctkit.report.facts import MadeScan, MeasuredScan, ReportFacts
 from qctkit.report.page import PagePair, report_page
 from qctkit.report.stack import box_around, coded, coded_difference, stack_of, widest
 from qctkit.report.thumbnail import thumbnail
+from qctkit.report.verdicts import Judgement, five_verdicts
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import refuse_existing_output
 from qctkit.units import Unit
@@ -37,17 +42,31 @@ SLICES_BYTES = 6_800_000
 
 
 @dataclass(frozen=True)
+class Additions:
+    """What a page may hold beyond what a look at every scan gives.
+
+    Attributes:
+        analyse: compute slopes, peaks and real-or-fake figures, which takes minutes.
+        figures: the JSON of an earlier report that holds them.
+        readings: answers of a blinded reading.
+    """
+
+    analyse: bool = False
+    figures: Path | None = None
+    readings: Path | None = None
+
+
+NOTHING = Additions()
+
+
+@dataclass(frozen=True)
 class Report:
-    """The files that were written."""
+    """The files that were written, and the five verdicts."""
 
     page: Path
     rows: Path
     record: Path
-
-
-def report_paths(page: Path) -> Report:
-    """Return what is written for a page of this name."""
-    return Report(page, page.with_suffix(".csv"), page.with_suffix(".json"))
+    verdicts: tuple[Judgement, ...]
 
 
 def write_report(
@@ -55,55 +74,51 @@ def write_report(
     real: CohortFile,
     output: Path,
     progress: Progress,
+    additions: Additions = NOTHING,
     *,
-    analysis: Record | None = None,
-    readings: Record | None = None,
     overwrite: bool = False,
 ) -> Report:
     """Write the page about a made cohort, with its data as CSV and JSON beside it.
 
-    Args:
-        made: a file of `qctkit augment`.
-        real: the cohort that it was made from.
-        output: the page.
-        progress: where the work is shown.
-        analysis: figures of the comparison of both cohorts; their sections are left out, with a
-            sentence, where there are none.
-        readings: result of a blinded reading, likewise.
-        overwrite: replace existing files.
-
     Raises:
         CohortFileError: there are no made samples, or they were made from another cohort.
+        InputError: figures or answers given are of other cohorts.
         OutputExistsError: one of the three files is there.
     """
-    paths = report_paths(output)
-    for path in (paths.page, paths.rows, paths.record):
+    rows, record = output.with_suffix(".csv"), output.with_suffix(".json")
+    for path in (output, rows, record):
         refuse_existing_output(path, overwrite=overwrite)
-    facts = gather(made, real, progress, analysis=analysis, readings=readings)
-    chosen = choose(facts.made)
-    pairs = _pairs(chosen, made, real, progress)
-    page = report_page(facts, pairs, (paths.rows.name, paths.record.name))
-    record = json.dumps(report_record(facts), indent=1, sort_keys=True, allow_nan=False)
-    _write(paths.record, record + "\n")
-    _write(paths.rows, write_rows(report_rows(facts)))
-    _write(paths.page, page)
-    return paths
+        if path.exists() and any(path.samefile(one.path) for one in (made, real)):
+            raise InputError(f"{path} is one of the cohorts, which would be lost; choose another")
+    refuse_not_made_from(made, real)
+    readings = study_result(made, real, additions.readings) if additions.readings else None
+    facts = gather(made, real, progress, _analysis(made, real, additions, progress), readings)
+    pairs = _pairs(choose(facts.made), made, real, progress)
+    page = report_page(facts, pairs, (rows.name, record.name))
+    figures = report_record(facts)
+    _write(record, json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    _write(rows, write_rows(report_rows(facts)))
+    _write(output, page)
+    return Report(output, rows, record, tuple(five_verdicts(facts)))
+
+
+def _analysis(
+    made: CohortFile, real: CohortFile, additions: Additions, progress: Progress
+) -> Record | None:
+    """Return slopes, peaks and real-or-fake figures, None where they are not asked for."""
+    if additions.analyse:
+        return analyse(made, real, progress).record()
+    return None if additions.figures is None else earlier_analysis(additions.figures, made, real)
 
 
 def gather(
     made: CohortFile,
     real: CohortFile,
     progress: Progress,
-    *,
     analysis: Record | None = None,
     readings: Record | None = None,
 ) -> ReportFacts:
-    """Return what there is to say, from one look at every scan, one pair in memory at a time.
-
-    Raises:
-        CohortFileError: there are no made samples, or they were made from another cohort.
-    """
-    refuse_not_made_from(made, real)
+    """Return what there is to say, from one look at every scan, one pair in memory at a time."""
     before: dict[str, MeasuredScan] = {}
     after: dict[str, MadeScan] = {}
     with progress.task("measuring scans", len(real) + len(made)) as task:
@@ -132,28 +147,10 @@ def gather(
         refused=made.refused,
         made_path=made.path,
         real_path=real.path,
+        made_fingerprint=made.fingerprint,
         analysis=analysis,
         readings=readings,
     )
-
-
-def refuse_not_made_from(made: CohortFile, real: CohortFile) -> None:
-    """Refuse what cannot be shown beside its sources.
-
-    Raises:
-        CohortFileError: there are no made samples, or they were made from another cohort.
-    """
-    if made.run.get("command") != "augment":
-        raise CohortFileError(f"{made.path} holds no made samples; give a file of `qctkit augment`")
-    if not len(made):
-        raise CohortFileError(
-            f"{made.path} holds no samples: all of its {made.refused_count} candidates were "
-            "refused; `qctkit info` shows why"
-        )
-    if made.run["cohort_fingerprint"] != real.fingerprint:
-        raise CohortFileError(
-            f"{made.path} was not made from {real.path}; give --against the cohort it came from"
-        )
 
 
 def _by_source(

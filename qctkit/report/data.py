@@ -36,6 +36,7 @@ def write_rows(rows: Sequence[Row]) -> str:
 def report_record(facts: ReportFacts) -> Record:
     """Return every figure of the page as JSON values, with the run's whole record."""
     return {
+        "cohorts": {"made": facts.made_fingerprint, "real": facts.run["cohort_fingerprint"]},
         "accepted": len(facts.made),
         "refused": len(facts.refused),
         "refused_by": dict(facts.reasons()),

@@ -96,6 +96,7 @@ class ReportFacts:
         real, made: the scans.
         refused: records of refused candidates.
         made_path, real_path: as the user gave them, for the commands that the page shows.
+        made_fingerprint: names exactly these samples.
         analysis: figures of the cohorts' comparison, None where it was not made.
         readings: result of a blinded reading, None where there was none.
     """
@@ -110,6 +111,7 @@ class ReportFacts:
     refused: Sequence[Record]
     made_path: Path
     real_path: Path
+    made_fingerprint: str
     analysis: Record | None = None
     readings: Record | None = None
 

@@ -1,6 +1,5 @@
 """The page of a made cohort: one file that needs nothing else."""
 
-import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ from qctkit.report.analysis_words import (
     region_rows,
     slope_rows,
 )
+from qctkit.report.assets import asset
 from qctkit.report.change import ChangeRead, changes_read
 from qctkit.report.choice import Chosen
 from qctkit.report.facts import DENSITIES, Array, MadeScan, MeasuredScan, ReportFacts
 from qctkit.report.methods import methods
 from qctkit.report.stack import LEVELS_HU
-from qctkit.report.training_words import title
+from qctkit.report.training_words import shown, title
 from qctkit.report.vector import as_svg
 from qctkit.report.verdicts import five_verdicts
 from qctkit.subject import AGE, WEIGHT, Subject
@@ -77,7 +77,7 @@ def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[
         loader=jinja2.PackageLoader("qctkit", "report"),
         trim_blocks=True,
     )
-    environment.globals.update(plot=_plot)
+    environment.globals.update(plot=_plot, shown=shown)
     environment.filters.update(nice=title)
     return environment.get_template("report.html").render(
         **_head(facts),
@@ -86,8 +86,8 @@ def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[
         methods=methods(facts),
         rows_name=beside[0],
         record_name=beside[1],
-        css=Markup(_asset("page.css")),
-        js=Markup(f"{_asset('slices.js')}\n{_asset('report.js')}"),
+        css=Markup(asset("page.css")),
+        js=Markup(f"{asset('slices.js')}\n{asset('report.js')}"),
     )
 
 
@@ -391,9 +391,3 @@ def _packed(pair: PagePair) -> Record:
 def _json(value: object) -> Markup:
     """Return JSON that can stand inside a script element."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
-
-
-def _asset(name: str) -> str:
-    return importlib.resources.files("qctkit.report").joinpath(name).read_text("utf-8")
-
-

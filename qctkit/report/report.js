@@ -88,8 +88,6 @@ function draw() {
       `${canvas.dataset.scan}, ${plane} slice ${state.cursor[axis] + 1} of ${state.scans.source.shape[axis]}`,
     );
     canvas.dataset.plane = plane;
-    const [height_mm, width_mm] = state.scans.source.size_mm(plane);
-    canvas.style.aspectRatio = `${width_mm} / ${height_mm}`;
   });
   all("[data-name]").forEach((one) => (one.textContent = others()[Number(one.dataset.name)]));
   const axis = PLANES[state.plane].across;
