@@ -21,7 +21,9 @@ from qctkit.cli.options import cohort_argument, json_option, seed_option
     help="At most so many are shown, half of them generated.",
 )  # fmt: skip
 @seed_option
-@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; 0 takes a free one.")
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), help="Of the page; 0 takes a free one."
+)
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @click.option("--result", is_flag=True, help="Print what was found so far, and end.")
 @json_option

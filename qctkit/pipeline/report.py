@@ -133,8 +133,7 @@ def gather(
                 task.advance(sample.sample_id)
     units = [Unit(unit) for unit in real.table["unit"]]
     lines = {
-        one: (unit, real.calibration(one))
-        for one, unit in zip(real.sample_ids, units, strict=True)
+        one: (unit, real.calibration(one)) for one, unit in zip(real.sample_ids, units, strict=True)
     }
     return ReportFacts(
         run=made.run,
@@ -159,9 +158,7 @@ def _by_source(
     """Give each source with the samples made from it, so that it is loaded once for all."""
     sources = made.table["source_sample_id"].tolist()
     for source_id in real.sample_ids:
-        rows = [
-            one for one, of in zip(made.sample_ids, sources, strict=True) if of == source_id
-        ]
+        rows = [one for one, of in zip(made.sample_ids, sources, strict=True) if of == source_id]
         if rows:
             yield real.load(source_id), (_loaded(made, one) for one in rows)
 
@@ -292,9 +289,7 @@ def _pair(chosen: Chosen, made: CohortFile, real: CohortFile, spacing_mm: float)
     before = whole.on(spacing_mm)
     s, a, r = (
         int((place + 0.5) * now / then)
-        for place, now, then in zip(
-            widest(source, box), before.shape, whole.shape, strict=True
-        )
+        for place, now, then in zip(widest(source, box), before.shape, whole.shape, strict=True)
     )
     difference, step_hu = coded_difference(stack_of(sample, box).on(spacing_mm), before)
     return PagePair(

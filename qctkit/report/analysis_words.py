@@ -53,7 +53,10 @@ def peak_sentences(density: Record) -> list[str]:
         "that the peak hardly follows age": "weak_relation_with_age",
     }
     return [
-        *(_peak(who, density["peak"][key]) for who, key in (("Real", "real"), ("Generated", "made"))),
+        *(
+            _peak(who, density["peak"][key])
+            for who, key in (("Real", "real"), ("Generated", "made"))
+        ),
         *(
             f"The source study saw {words}: in these real scans this "
             f"{ANSWERS[study[key]['real']]}, in generated ones it {ANSWERS[study[key]['made']]}."
@@ -89,12 +92,20 @@ def figure_of(realism: Record, name: str, kind: str = "made") -> Estimate | None
 
 def auc_ladder(realism: Record | None, readings: Record | None) -> list[Rung]:
     """Return who tells made from real how well: classifiers, their references, and people."""
-    rows = [] if realism is None else [
-        ("real against real", figure_of(realism, "classifier_auc", "real_against_real"), False),
-        ("these samples, linear model", figure_of(realism, "classifier_features_auc"), True),
-        ("these samples, 3D network", figure_of(realism, "classifier_network_auc"), True),
-        ("random affine and noise", figure_of(realism, "classifier_auc", "affine_and_noise"), False),
-    ]
+    rows = (
+        []
+        if realism is None
+        else [
+            ("real against real", figure_of(realism, "classifier_auc", "real_against_real"), False),
+            ("these samples, linear model", figure_of(realism, "classifier_features_auc"), True),
+            ("these samples, 3D network", figure_of(realism, "classifier_network_auc"), True),
+            (
+                "random affine and noise",
+                figure_of(realism, "classifier_auc", "affine_and_noise"),
+                False,
+            ),
+        ]
+    )
     if readings is not None:
         rows.append(("these samples, people", readings["auc"], True))
     return [

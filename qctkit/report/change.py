@@ -20,7 +20,7 @@ class ChangeRead:
         in_loop: whether it drove the change, and so judges itself.
         can_read: whether it reads the attribute off unseen subjects at all.
         expected, read: ``(N,)`` changes from the source: of a real person so changed, and found.
-        gain: read for a unit expected, by least squares through nought; NaN where nothing was asked.
+        gain: read for a unit expected, by least squares through nought; NaN if nothing was asked.
         low, high: its 95 % interval, by drawing source subjects anew; NaN with fewer than three.
     """
 

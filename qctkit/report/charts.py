@@ -45,7 +45,7 @@ def attributes_chart(facts: ReportFacts) -> Figure:
     both = ((_real(facts), REAL, -0.2, "real"), (_made(facts), MADE, 0.2, "generated"))
     for scans, colour, shift, label in both:
         known = [one.subject.sex for one in scans if one.subject.sex]
-        shares = [100.0 * known.count(one) / max(len(known), 1) for one in set_of_sexes()]
+        shares = [100.0 * sum(sex == one for sex in known) / max(len(known), 1) for one in set_of_sexes()]
         bars = sex.bar(
             [shift, 1 + shift], shares, 0.36, color=colour if colour == REAL else "none",
             edgecolor=colour, hatch="" if colour == REAL else "///", label=label,
@@ -124,8 +124,8 @@ def band_chart(facts: ReportFacts) -> Figure:
     fraction = axes.secondary_xaxis(
         "top",
         functions=(
-            lambda hu: (hu - facts.window.low_hu) / facts.window.width_hu,
-            lambda part: facts.window.low_hu + part * facts.window.width_hu,
+            lambda hu: (np.asarray(hu, np.float64) - facts.window.low_hu) / facts.window.width_hu,
+            lambda part: facts.window.low_hu + np.asarray(part, np.float64) * facts.window.width_hu,
         ),
     )
     fraction.set_xlabel("of the window")
@@ -145,7 +145,10 @@ def relation_chart(facts: ReportFacts, relations: Mapping[tuple[str, str], Recor
     panels = figure.subplots(2, 3, sharey="col")
     for row, attribute in enumerate(attributes):
         for axes, name in zip(panels[row], figures, strict=True):
-            for scans, dot, who in ((_made(facts), MADE_DOT, "made"), (_real(facts), REAL_DOT, "real")):
+            for scans, dot, who in (
+                (_made(facts), MADE_DOT, "made"),
+                (_real(facts), REAL_DOT, "real"),
+            ):
                 x, y = attribute_values(scans, attribute.name), figure_values(scans, name)
                 axes.plot(x, y, **dot, label="real" if who == "real" else "generated")
                 found = relations.get((name, attribute.name), {}).get(who)
@@ -242,5 +245,3 @@ def _line(axes: Any, x: Array, y: Array, slope: float | None, who: str) -> None:
     middle = y[known].mean() + slope * (ends - x[known].mean())
     axes.plot(ends, middle, color=REAL if who == "real" else MADE,
               linestyle="-" if who == "real" else "--")  # fmt: skip
-
-

@@ -62,9 +62,7 @@ def _targets(facts: ReportFacts) -> str:
         "were given" if facts.run["targets"]
         else f"were drawn from the joint distribution in the real cohort{limits}"
     )  # fmt: skip
-    return (
-        f"Targets {how}; the recipe changed {names}, and every other label is the source's own."
-    )
+    return f"Targets {how}; the recipe changed {names}, and every other label is the source's own."
 
 
 def _judged(facts: ReportFacts) -> str:

@@ -202,7 +202,8 @@ def _cohorts(facts: ReportFacts) -> Record:
         "charts": {
             "attributes": _chart(charts.attributes_chart(facts), _attributes_in_words(facts)),
             "change": _chart(charts.change_chart(changes), _changes_in_words(changes))
-            if changes else None,
+            if changes
+            else None,
             "density": _chart(charts.density_chart(facts), _density_in_words(facts)),
             "relation": _chart(charts.relation_chart(facts, relations), _relation_in_words(facts)),
             "band": _chart(charts.band_chart(facts), _band_in_words(facts)),
@@ -295,7 +296,7 @@ def _attributes_in_words(facts: ReportFacts) -> str:
 
 def _people(scans: Sequence[MeasuredScan]) -> str:
     sexes = [one.subject.sex for one in scans if one.subject.sex]
-    words = [f"{sexes.count('F') / len(sexes):.0%} women"] if sexes else []  # type: ignore[arg-type] # a Sex is a text
+    words = [f"{sum(one == 'F' for one in sexes) / len(sexes):.0%} women"] if sexes else []
     for name, what in ((AGE.name, "years"), (WEIGHT.name, "kg")):
         values = charts.attribute_values(scans, name)
         values = values[np.isfinite(values)]

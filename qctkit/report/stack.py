@@ -1,4 +1,4 @@
-"""A volume as a browser gets it: cropped to the femur, upright, with the patient's right on the left."""
+"""A volume as a browser gets it: cropped to the femur, upright, the patient's right on the left."""
 
 import base64
 import itertools
@@ -30,8 +30,9 @@ LEVELS_HU = np.concatenate(
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """A part of a volume in HU ``(S, A, R)``: slices from the top, rows from the front, columns
-    from the patient's right, with the distances of its voxels in mm.
+    """A part of a volume ``(S, A, R)`` in HU, with the distances of its voxels in mm.
+
+    Slices run from the top, rows from the front, columns from the patient's right.
     """
 
     voxels: Hu

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ REAL, MADE, THIRD = "#1b6c7a", "#b3402a", "#6b5aa8"
 THEME = {INK: "--ink", MUTED: "--muted", LINE: "--line", REAL: "--real", MADE: "--made",
          THIRD: "--third"}  # fmt: skip
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "qctkit",
     "text.color": INK,

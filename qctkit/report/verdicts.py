@@ -90,9 +90,7 @@ def change_verdict(changes: Sequence[ChangeRead], facts: ReportFacts) -> Judgeme
             question, State.UNKNOWN, "nothing asked",
             "No attribute is carried: all labels are the source's own.",
         )  # fmt: skip
-    outside = [
-        one for one in changes if not one.in_loop and one.can_read and np.isfinite(one.gain)
-    ]
+    outside = [one for one in changes if not one.in_loop and one.can_read and np.isfinite(one.gain)]
     if not outside:
         return Judgement(
             question, State.UNKNOWN, "no reader", "No reader outside the loop reads what was asked."
@@ -192,12 +190,14 @@ def realism_verdict(analysis: Record | None) -> Judgement:
         seen = "was not tried" if reached is None else f"gets only {reached:.2f}"
         return Judgement(
             question, State.UNKNOWN, shown_auc,
-            f"Usual augmentation (affine and noise) {seen}: this classifier may be too weak to say.",
+            f"Usual augmentation (affine and noise) {seen}: the classifier may be too weak to say.",
         )  # fmt: skip
     state = _graded(value, (0.0, AUC_GOOD), (0.0, AUC_FAIR))
     if state is State.GOOD and high is not None and high > AUC_FAIR:
         state = State.FAIR
-    beside = "" if reached is None else f"; usual augmentation (affine and noise) gets {reached:.2f}"
+    beside = (
+        "" if reached is None else f"; usual augmentation (affine and noise) gets {reached:.2f}"
+    )
     return Judgement(
         question,
         state,

@@ -15,7 +15,7 @@ Scores = Array
 
 Measure = Callable[[Scores, NDArray[np.bool_]], float]
 
-DRAWS = 2000
+DRAWS = 1000
 INTERVAL = (0.025, 0.975)
 
 

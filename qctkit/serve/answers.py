@@ -11,6 +11,9 @@ from qctkit.cohort import Record
 from qctkit.errors import InputError
 from qctkit.subject import SUBJECT_ID_PATTERN
 
+HEAD = b'{"study": '
+"""How the first line begins."""
+
 CONFIDENCES = (1, 2, 3)
 """Perhaps, probably, surely."""
 
@@ -86,7 +89,7 @@ class AnswerFile:
         with self._lock:
             if (answer.reader, answer.trial) in self._answers:
                 return
-            new = not self.path.exists()
+            new = not self.path.exists() or not self.path.stat().st_size
             with self.path.open("ab") as file:
                 if new:
                     file.write(_line({"study": self.study}))
@@ -99,10 +102,14 @@ class AnswerFile:
     def _read(self) -> None:
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
+        if not whole and (HEAD.startswith(data) or data.startswith(HEAD)):
+            with self.path.open("r+b") as file:
+                file.truncate(0)  # killed within the first line, before any answer
+            return
         lines = data[:whole].splitlines()
         try:
             head, *rows = (json.loads(line) for line in lines)
-            found = head["study"]
+            found = dict(head["study"])
             answers = [Answer(**row) for row in rows]
         except (ValueError, TypeError, KeyError, InputError) as error:
             raise InputError(

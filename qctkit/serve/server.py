@@ -83,13 +83,13 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout: ClassVar[float] = 30.0
 
-    def do_GET(self) -> None:  # noqa: N802 # the library's name
+    def do_GET(self) -> None:
         if self._asked() == "":
             self._send(self.server.page)
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "nothing is here")
 
-    def do_POST(self) -> None:  # noqa: N802 # the library's name
+    def do_POST(self) -> None:
         action = self.server.actions.get(self._asked() or "")
         if action is None:
             self._refuse(HTTPStatus.NOT_FOUND, "nothing is here")

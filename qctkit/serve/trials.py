@@ -42,7 +42,7 @@ def draw_trials(
     if half < 1:
         raise InputError(
             "a blinded reading needs two scans or more, and two people or more of whom one has a "
-            f"sample; there are {len(people)}, {len(able)} with samples, and {scans} scans asked for"
+            f"sample; there are {len(people)}, {len(able)} with samples, and --scans is {scans}"
         )
     sources = able[:half]
     others = [one for one in people if one not in set(sources)][:half]
