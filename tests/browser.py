@@ -1,5 +1,6 @@
 """A real browser for tests of pages; where there is none, they are skipped with the reason."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ class Seen:
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Give a headless Chromium with a profile of its own."""
     if CHROMIUM is None:
+        if os.environ.get("QCTKIT_BROWSER") == "required":
+            pytest.fail("no Chromium is installed, and QCTKIT_BROWSER says that there must be one")
         pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 

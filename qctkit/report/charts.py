@@ -45,7 +45,9 @@ def attributes_chart(facts: ReportFacts) -> Figure:
     both = ((_real(facts), REAL, -0.2, "real"), (_made(facts), MADE, 0.2, "generated"))
     for scans, colour, shift, label in both:
         known = [one.subject.sex for one in scans if one.subject.sex]
-        shares = [100.0 * sum(sex == one for sex in known) / max(len(known), 1) for one in set_of_sexes()]
+        shares = [
+            100.0 * sum(sex == one for sex in known) / max(len(known), 1) for one in set_of_sexes()
+        ]
         bars = sex.bar(
             [shift, 1 + shift], shares, 0.36, color=colour if colour == REAL else "none",
             edgecolor=colour, hatch="" if colour == REAL else "///", label=label,

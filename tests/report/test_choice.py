@@ -1,6 +1,5 @@
 """Which samples are shown slice by slice."""
 
-
 import numpy as np
 import pytest
 
