@@ -123,7 +123,8 @@ def test_source_and_difference_add_up_to_the_sample(seen: Seen) -> None:
     sums = seen.page.evaluate(
         """() => {
           const {source, sample, difference} = state.scans;
-          return [...source.voxels].every((hu, k) => hu + difference.voxels[k] === sample.voxels[k])
+          const added = (hu, k) => hu + difference.voxels[k] === sample.voxels[k];
+          return [...source.voxels].every(added)
             && difference.voxels.some((change) => change !== 0);
         }"""
     )
@@ -141,7 +142,7 @@ def test_the_filter_keeps_what_is_asked_for_and_clears(seen: Seen, record: dict[
     page.select_option("#sex", "")
     assert visible.count() == 1
     page.click("#filter button[type=reset]")
-    page.wait_for_function("n => document.querySelector('#count').textContent.startsWith(`${n} of`)",
+    page.wait_for_function("n => find('#count').textContent.startsWith(`${n} of`)",
                            arg=len(record["made"]))  # fmt: skip
 
 
@@ -178,7 +179,8 @@ def test_charts_are_legible_on_a_light_and_a_dark_page(seen: Seen, scheme: str) 
             });
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
           };
-          const paper = level(getComputedStyle(document.querySelector("figure.plot")).backgroundColor);
+          const plot = document.querySelector("figure.plot");
+          const paper = level(getComputedStyle(plot).backgroundColor);
           return Math.min(...[...document.querySelectorAll("figure.plot svg text")].map((text) => {
             const ink = level(getComputedStyle(text).fill);
             return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);

@@ -63,7 +63,7 @@ def test_the_file_does_not_say_what_a_scan_is(tmp_path: Path) -> None:
 def test_another_kind_of_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(text)
-    with pytest.raises(InputError, match="not a file of answers|another study"):
+    with pytest.raises(InputError, match=r"not a file of answers|another study"):
         AnswerFile(path, STUDY)
     assert path.read_text() == text
 
