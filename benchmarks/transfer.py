@@ -48,6 +48,9 @@ PART = 16
 AIR_HU, HARDLY_BONE = -200.0, 12
 """Soft tissue is above this HU, and holds less than so many 255ths of femur."""
 
+FIRST_REPEAT = 3
+"""Settings were looked for on repeats 0 to 2, so that figures come from the next."""
+
 LEAST_ACCEPTED = 0.8
 BAR = {
     "femur-morph": {
@@ -296,6 +299,7 @@ def _plan() -> Plan:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--first", type=int, default=FIRST_REPEAT, help="number of the first")
     parser.add_argument("--sources", type=int, default=100)
     parser.add_argument("--subjects", type=int, default=29, help="to train on")
     parser.add_argument("--pool", type=int, default=1200, help="subjects that judges learn from")
@@ -308,7 +312,7 @@ def _plan() -> Plan:
         given.repeats, given.sources, given.pool = 1, 30, 400
     repeats = tuple(
         Repeat(given.folder, number, given.subjects, given.sources)
-        for number in range(given.repeats)
+        for number in range(given.first, given.first + given.repeats)
     )
     return Plan(given.folder, tuple(given.recipes), repeats, given.pool, given.workers, given.json)
 

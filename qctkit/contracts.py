@@ -299,8 +299,8 @@ class Grid(Protocol):
         - ``displaced`` gives at each position x what lay at x + ``displacement_mm(x)``, frame
           positions ``(N or 1, D, H, W, 3)`` to mm of the same shape with the batch; where that is
           zero, values stay exactly as they are; beyond the grid its border value holds;
-        - the view interpolates trilinearly, with gradient to the displacement; a scan's own
-          voxels follow cubic splines, without gradient;
+        - a view interpolates trilinearly, with gradient to the displacement, where that is looked
+          for; given displacements, and a scan's own voxels, follow cubic splines;
         - ``blur`` gives a change of true HU ``(N, D, H, W)`` as a scanner with that blur shows it;
           the view is too coarse to show the blur and gives the change as it is.
     """

@@ -14,11 +14,16 @@ from scipy import signal
 
 from qctkit.analysis.estimate import Estimate, percentiles, subject_draws
 from qctkit.cohort import Record
+from qctkit.density import bone_histogram
 from qctkit.geometry import FloatArray
 
 PROMINENCE = 0.1
 """A peak stands out by this share of the band's highest value [A]: noise of the counts is about
 2 % of it after smoothing, and shoulders of a neighbouring peak less than 10 %."""
+
+CONTEXT_HU = 200.0
+"""The histogram goes on so far to both sides of the band: whether a maximum near the band's edge
+stands out shows outside."""
 
 PARTIAL_VOLUME_NOTE = (
     "The study's band, 300 to 820 HU in the default window, holds mostly voxels that are part "
@@ -83,42 +88,67 @@ class CohortPeak:
     def words(self) -> str:
         """Say where the peak is, or that there is none or more than one."""
         if self.highest_hu is None:
-            return "the mean histogram has no peak in the bone band"
+            return f"the mean histogram has no peak in the bone band; {self._own}"
         found = f"peak at {self.highest_hu.words('.0f')} HU"
         if self.state is Peaks.SEVERAL:
             others = ", ".join(f"{one:.0f}" for one in self.peaks_hu[1:])
             found = (
                 f"several peaks: the highest at {self.highest_hu.words('.0f')} HU, also {others}"
             )
-        alone = self.samples[Peaks.ONE]
+        return f"{found}; {self._own}"
+
+    @property
+    def _own(self) -> str:
         total = sum(self.samples.values())
-        return f"{found}; {alone} of {total} samples have exactly one of their own"
+        counts = ", ".join(f"{count} {state}" for state, count in self.samples.items())
+        return f"of {total} samples by themselves: {counts}"
 
 
-def peaks_hu(centres: FloatArray, curve: FloatArray) -> tuple[float, ...]:
-    """Return the peaks of a smoothed histogram, HU, the highest first; between bins by a parabola.
+Limits = tuple[float, float]
+"""Of the bone band, HU."""
 
-    A maximum at the band's edge is none: it belongs to what lies outside.
+
+def band_histogram(
+    values_hu: NDArray[np.floating], limits_hu: Limits
+) -> tuple[FloatArray, FloatArray]:
+    """Return bin centres (HU) and smoothed shares ``(B,)`` of a femur's voxels, band and context.
+
+    The kernel is Gaussian, with a standard deviation of 25 HU.
     """
-    top = float(curve.max(initial=0.0))
+    low, high = limits_hu
+    return bone_histogram(values_hu, (low - CONTEXT_HU, high + CONTEXT_HU))
+
+
+def peaks_hu(centres: FloatArray, curve: FloatArray, limits_hu: Limits) -> tuple[float, ...]:
+    """Return the peaks of a smoothed histogram in the band, HU, the highest first.
+
+    Between bins a peak is the vertex of a parabola.
+    """
+    inside = (centres >= limits_hu[0]) & (centres <= limits_hu[1])
+    top = float(curve[inside].max(initial=0.0))
     if top <= 0.0:
         return ()
     found, _ = signal.find_peaks(curve, prominence=PROMINENCE * top)
+    found = found[inside[found]]
     ordered = found[np.argsort(-curve[found], kind="stable")]
     return tuple(_vertex(centres, curve, int(place)) for place in ordered)
 
 
 def cohort_peak(
-    centres: FloatArray, curves: FloatArray, groups: Sequence[str] | NDArray[np.str_], seed: int = 0
+    centres: FloatArray,
+    curves: FloatArray,
+    limits_hu: Limits,
+    groups: NDArray[np.str_],
+    seed: int = 0,
 ) -> CohortPeak:
     """Return the peak of a cohort from its samples' histograms ``(N, B)``."""
-    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    names, place = np.unique(groups, return_inverse=True)
     own = np.stack([curves[place == one].mean(axis=0) for one in range(len(names))])
     mean = own.mean(axis=0)
     drawn = subject_draws(len(names), seed) @ own / len(names)
-    found = [peaks_hu(centres, one) for one in drawn]
+    found = [peaks_hu(centres, one, limits_hu) for one in drawn]
     tops = np.array([one[0] for one in found if one])
-    peaks = peaks_hu(centres, mean)
+    peaks = peaks_hu(centres, mean, limits_hu)
     highest = None
     if peaks:
         low, high = percentiles(tops) if len(names) > 2 and len(tops) else (None, None)
@@ -128,7 +158,7 @@ def cohort_peak(
         peaks_hu=peaks,
         highest_hu=highest,
         states_in_draws=_shares([len(one) for one in found]),
-        samples=_counts([len(peaks_hu(centres, one)) for one in curves]),
+        samples=_counts([len(peaks_hu(centres, one, limits_hu)) for one in curves]),
         curve=mean,
         low=np.quantile(drawn, 0.025, axis=0),
         high=np.quantile(drawn, 0.975, axis=0),

@@ -18,7 +18,7 @@ from qctkit.analysis.estimate import Estimate, percentiles, subject_draws
 from qctkit.geometry import FloatArray
 from qctkit.networks import Schedule, SpreadEncoder, one_thread, train
 
-FOLDS = 5
+FOLDS, NETWORK_FOLDS = 5, 3
 INNER_FOLDS = 4
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 """Inverse ridge penalties of the linear model; inner folds choose."""
@@ -27,8 +27,8 @@ FEWEST_SUBJECTS = 8
 """With fewer subjects a classifier has nothing to learn from [A]."""
 
 WIDTHS = (8, 16, 32)
-PASSES = 3000
-EPOCHS = (8, 30)
+PASSES = 2000
+EPOCHS = (6, 20)
 """Inputs that a network learns from in all, and so its epochs, within these limits [A]."""
 
 HU_PER_UNIT = 400.0
@@ -71,7 +71,7 @@ def feature_classifier(
         best = PENALTIES[int(np.argmin(losses))]
         return _linear(features[learned], target[learned], features[held_out], best)
 
-    return _two_sample(FEATURES, score, is_made, groups, seed)
+    return _two_sample(FEATURES, score, is_made, groups, FOLDS, seed)
 
 
 def network_classifier(
@@ -101,7 +101,7 @@ def network_classifier(
                 read = [network(part) for part in images[held_out].split(8)]
         return np.asarray(torch.cat(read).double().numpy())
 
-    return _two_sample(NETWORK, score, is_made, groups, seed)
+    return _two_sample(NETWORK, score, is_made, groups, NETWORK_FOLDS, seed)
 
 
 def grouped_folds(
@@ -131,19 +131,24 @@ def held_out_auc(
     """Return the AUC of held-out scores, with its bootstrap interval over subjects.
 
     Only pairs of one fold are compared, since models of different folds have scores of different
-    scale (Airola et al. 2011). A drawn subject brings all of its scans. The interval does not hold
-    what other learning subjects would have taught.
+    scale (Airola et al. 2011). A drawn subject brings all of its scans. Other subjects would also
+    have taught other models: for that the interval is wider by sqrt(1 + K / (K - 1)), the
+    correction of Nadeau and Bengio (2003) for K folds. Without it, intervals of cohorts that are
+    alike left out 0.5 in 12 to 20 of 100.
     """
     real, made = np.flatnonzero(~is_made), np.flatnonzero(is_made)
     together = (fold[real][:, None] == fold[made][None, :]).astype(float)
-    apart = scores[made][None, :] - scores[real][:, None]
-    wins = ((apart > 0) + 0.5 * (apart == 0)) * together
+    above = scores[made][None, :] - scores[real][:, None]
+    wins = ((above > 0) + 0.5 * (above == 0)) * together
     names, place = np.unique(groups, return_inverse=True)
     weight = subject_draws(len(names), seed)[:, place]
     over = np.einsum("bi,ij,bj->b", weight[:, real], wins, weight[:, made], optimize=True)
     under = np.einsum("bi,ij,bj->b", weight[:, real], together, weight[:, made], optimize=True)
-    low, high = percentiles(over[under > 0] / under[under > 0])
-    return Estimate(float(wins.sum() / together.sum()), low, high, len(names))
+    value = float(wins.sum() / together.sum())
+    folds = len(np.unique(fold))
+    apart = (over[under > 0] / under[under > 0] - value) * np.sqrt(1 + folds / max(folds - 1, 1))
+    low, high = percentiles(np.clip(value + apart, 0.0, 1.0))
+    return Estimate(value, low, high, len(names))
 
 
 def _two_sample(
@@ -151,12 +156,13 @@ def _two_sample(
     score: Scorer,
     is_made: NDArray[np.bool_],
     groups: NDArray[np.str_],
+    most_folds: int,
     seed: int,
 ) -> TwoSample | None:
     subjects = [len(np.unique(groups[rows])) for rows in (is_made, ~is_made)]
     if min(subjects) < FEWEST_SUBJECTS // 2 or len(np.unique(groups)) < FEWEST_SUBJECTS:
         return None
-    folds = min(FOLDS, *subjects)
+    folds = min(most_folds, *subjects)
     fold = grouped_folds(groups, is_made, folds, seed)
     scores = np.empty(len(groups))
     for number in range(folds):

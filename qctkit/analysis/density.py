@@ -37,7 +37,7 @@ class Band:
 
     Attributes:
         low, high: as fractions of the window.
-        centres_hu: ``(B,)`` bin centres, HU.
+        centres_hu: ``(B,)`` bin centres, HU, from below the band to above it.
         window_hu: of the cohort.
         line: mean slope and intercept from HU to mg/cm3; None unless every scan is calibrated.
     """
@@ -48,10 +48,16 @@ class Band:
     window_hu: tuple[float, float]
     line: tuple[float, float] | None
 
+    @property
+    def limits_hu(self) -> tuple[float, float]:
+        """The band in HU."""
+        start, end = self.window_hu
+        return start + self.low * (end - start), start + self.high * (end - start)
+
     def record(self) -> Record:
         """Return it as JSON values; mg/cm3 by the mean calibration line."""
         start, end = self.window_hu
-        ends = np.array([start + one * (end - start) for one in (self.low, self.high)])
+        ends = np.array(self.limits_hu)
         return {
             "fraction": [self.low, self.high],
             "hu": ends.tolist(),
@@ -151,11 +157,12 @@ class DensityAnalysis:
 
 def analyse_density(real: Measured, made: Measured, band: Band) -> DensityAnalysis:
     """Return the density analysis of two cohorts that were measured alike."""
+    centres, limits = band.centres_hu, band.limits_hu
     return DensityAnalysis(
         band=band,
         measures=tuple(_figures(one, real, made) for one in MEASURES if one.name in real.figures),
-        real_peak=cohort_peak(band.centres_hu, real.histograms, real.groups),
-        made_peak=cohort_peak(band.centres_hu, made.histograms, made.groups),
+        real_peak=cohort_peak(centres, real.histograms, limits, real.groups),
+        made_peak=cohort_peak(centres, made.histograms, limits, made.groups),
         relations=tuple(
             compare(measure, attribute, real.rows(measure), made.rows(measure))
             for measure in RELATED
@@ -193,7 +200,8 @@ def _sample_records(measured: Measured, band: Band, *, made: bool) -> list[Recor
             "figures": {name: _plain(column[row]) for name, column in measured.figures.items()},
             "histogram": [float(f"{one:.4g}") for one in measured.histograms[row]],
             "peaks_hu": [
-                round(one, 1) for one in peaks_hu(band.centres_hu, measured.histograms[row])
+                round(one, 1)
+                for one in peaks_hu(band.centres_hu, measured.histograms[row], band.limits_hu)
             ],
         }
         for row, sample_id in enumerate(measured.sample_ids)

@@ -11,7 +11,7 @@ from qctkit.cohort import Record
 from qctkit.geometry import FloatArray
 
 CONFIDENCE = 0.95
-DRAWS = 2000
+DRAWS = 1000
 
 Statistic = Callable[[NDArray[np.bool_]], float]
 """A figure of the rows that are kept."""

@@ -58,7 +58,7 @@ class Measured:
         groups: who was scanned; for a made sample the subject of its source.
         attributes: labels ``(N,)`` by name, NaN where not known.
         figures: ``(N,)`` by name of ``MEASURES``, NaN where not known.
-        histograms: ``(N, B)`` smoothed shares of the femur's voxels a bin of the bone band.
+        histograms: ``(N, B)`` smoothed shares of the femur in bins of the bone band and about it.
     """
 
     sample_ids: tuple[str, ...]

@@ -215,6 +215,20 @@ def analyse_realism(
     return Realism(figures, compared[MADE], near[MADE], real, made, affine)
 
 
+def compare_looks(
+    real: Appearance, made: Appearance, *, seed: int = 0
+) -> dict[str, Estimate | None]:
+    """Return the figures of ``FIGURES`` for made samples against real scans, by name."""
+    kinds = {MADE: made}
+    figures = {
+        **_auc_figures({MADE: _classifiers(real, made, seed)}),
+        **_distance_figures(real, kinds, seed),
+        **_noise_figures(real, kinds, _halved(real, seed)),
+        **_near_figures({MADE: _near(real, made)}, kinds),
+    }
+    return {name: figures[name][MADE] for name in FIGURES}
+
+
 def _classifiers(real: Appearance, other: Appearance, seed: int) -> tuple[TwoSample, ...]:
     is_made = np.arange(len(real) + len(other)) >= len(real)
     groups = np.concatenate([real.groups, other.groups])

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 PENALTY = 0.5
 """Subjects' worth of belief that an attribute does nothing."""
 
-DOUBT = 0.5
+DOUBT = 0.25
 """Slopes are multiplied by 1 - DOUBT / t^2 (not below 0), t the slope over its standard error:
 with 29 subjects many slopes are chance, and a positive-part shrinkage after James and Stein (1961)
 keeps those that stand out. Found on simulated cohorts, docs/evidence.md."""
@@ -81,11 +81,12 @@ class Design:
     def effects(self, measured: Array) -> Array:
         """Return the change ``(A, P)`` of quantities ``(N, P)`` per unit of each attribute."""
         quantities = measured[list(self.rows)]
-        slopes = _slopes(np.column_stack([self.values, self.size]), quantities)
-        sized = _slopes(self._lasting, self.size[:, None], doubt=0.0)[:, 0]
-        direct = slopes[:-1]
-        direct[self._kept] += sized[:, None] * slopes[-1]
-        return direct
+        # Beside what sex and age say of it, so that their slopes are totals and shrunken as such.
+        explained = self._lasting - self._lasting.mean(axis=0)
+        own_size = (
+            self.size - explained @ _slopes(self._lasting, self.size[:, None], doubt=0.0)[:, 0]
+        )
+        return _slopes(np.column_stack([self.values, own_size]), quantities)[:-1]
 
     def residual_sd(self, measured: Array) -> Array:
         """Return the spread ``(P,)`` of quantities ``(N, P)`` among people of equal attributes."""

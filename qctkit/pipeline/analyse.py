@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from qctkit.analysis.affine import affine_and_noise
+from qctkit.analysis.bone_band import band_histogram
 from qctkit.analysis.density import Band, DensityAnalysis, analyse_density
 from qctkit.analysis.realism import Realism, analyse_realism
 from qctkit.calibration import Calibration
 from qctkit.cohort import FemurMask, Record, Sample
-from qctkit.density import bone_histogram
 from qctkit.errors import CohortFileError, InputError
 from qctkit.pipeline.measure import Seen, appearance, measure_sample, measured
 from qctkit.progress import Progress
@@ -82,7 +82,8 @@ class Analysis:
             yield: tried, accepted, refused, refused_by {validator: count}, words
             density:
               band: fraction [low, high], hu [low, high], mg_cm3 [low, high] or None,
-                    centres_fraction, centres_hu, centres_mg_cm3 (or None): the histograms' bins
+                    centres_fraction, centres_hu, centres_mg_cm3 (or None): the histograms'
+                    bins, which go on 200 HU beyond the band to both sides
               measures: a list, trabecular and cortical first, of
                     name, title, unit, region (femur, head, neck, trochanter, shaft),
                     real, made, change_from_source: estimates or None
@@ -160,7 +161,7 @@ def analyse(
     axis = Band(
         band.low,
         band.high,
-        bone_histogram(np.zeros(0), limits)[0],
+        band_histogram(np.zeros(0), limits)[0],
         (window.low_hu, window.high_hu),
         _mean_line([real, made]),
     )

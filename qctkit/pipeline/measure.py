@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qctkit.analysis.bone_band import peaks_hu
+from qctkit.analysis.bone_band import band_histogram, peaks_hu
 from qctkit.analysis.measures import MEASURES, PEAK, REGIONS, Measured
 from qctkit.analysis.noise import Noise, measure_noise
 from qctkit.analysis.realism import Appearance
 from qctkit.analysis.texture import texture_features
 from qctkit.cohort import Sample
-from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, bone_histogram, measure_density
+from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, measure_density
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import FloatArray, Shape
 from qctkit.predictors.features import (
@@ -60,7 +60,7 @@ class Seen:
     Attributes:
         sample: without its voxels' bulk: ids, subject, source.
         figures: by name of ``MEASURES``; what the scan does not show is missing.
-        histogram: ``(B,)`` of the bone band.
+        histogram: ``(B,)`` of the bone band and about it.
         physical, texture: features, None where only density was asked.
         noise: None likewise.
         block: ``(d, h, w)`` int16 HU, None likewise.
@@ -90,13 +90,13 @@ def measure_sample(
     made = sample.synthesis
     limits = band.limits_hu(window)
     inside = sample.volume.voxels[sample.femur.voxels]
-    centres, histogram = bone_histogram(inside.astype(np.float64), limits)
+    centres, histogram = band_histogram(inside.astype(np.float64), limits)
     box, depth_mm = _signed_depth(sample)
     figures = {
         **_whole(sample, window, band),
         **_regional(sample, frame, image, box, depth_mm),
         **_cortex(physical),
-        **_peak(sample, peaks_hu(centres, histogram)),
+        **_peak(sample, peaks_hu(centres, histogram, limits)),
     }
     return Seen(
         sample_id=sample.sample_id,

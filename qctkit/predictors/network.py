@@ -80,14 +80,11 @@ class NetworkPredictor(nn.Module):
 
     def _channels(self, image: Tensor) -> Tensor:
         """Return what the encoder is given: windowed HU, and the femur's share."""
+        if not self._bone_only:
+            return hip_channels(image, self._window)
         hu, femur = image[:, :1], image[:, 1:]
-        if self._bone_only:
-            hu = SOFT_TISSUE_HU + femur * (hu - SOFT_TISSUE_HU)
-        # Bone spans a third of the window; spreading it out speeds training.
-        bone = 4.0 * (_windowed(hu, self._window) - 0.45)
-        if self._bone_only:
-            return torch.cat([bone, femur], dim=1)
-        return torch.cat([bone, 2.0 * _windowed(hu, SOFT_WINDOW) - 1.0, femur], dim=1)
+        hu = SOFT_TISSUE_HU + femur * (hu - SOFT_TISSUE_HU)
+        return torch.cat([_bone(hu, self._window), femur], dim=1)
 
 
 class Ensemble(nn.Module):
@@ -198,6 +195,12 @@ class NetworkFamily:
         return NetworkPredictor(
             self.encoder, len(attributes), view.window, bone_only=self.bone_only
         )
+
+
+def hip_channels(image: Tensor, window: Window) -> Tensor:
+    """Return bone, soft tissue and the femur's share of ``(N, 2, D, H, W)``, three channels."""
+    hu, femur = image[:, :1], image[:, 1:]
+    return torch.cat([_bone(hu, window), 2.0 * _windowed(hu, SOFT_WINDOW) - 1.0, femur], dim=1)
 
 
 def shown_slices(data: TrainingData) -> Tensor:
@@ -315,6 +318,11 @@ def _standardise(network: NetworkPredictor, data: TrainingData, attributes: Sequ
         if ATTRIBUTES[name].kind != "binary":
             network.centre[column] = values.mean()
             network.scale[column] = values.std().clamp(min=1e-3)
+
+
+def _bone(hu: Tensor, window: Window) -> Tensor:
+    # Bone spans a third of the window; spreading it out speeds training.
+    return 4.0 * (_windowed(hu, window) - 0.45)
 
 
 def _windowed(hu: Tensor, window: Window) -> Tensor:

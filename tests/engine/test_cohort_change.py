@@ -11,7 +11,6 @@ from qctkit.cohort import Sample, Side
 from qctkit.contracts import Scene
 from qctkit.engine.atlas import Start
 from qctkit.engine.edits.cohort_change import (
-    FAT_HU,
     CohortDensity,
     CohortShape,
     cohort_tissue,
@@ -107,19 +106,29 @@ def test_density_leaves_the_mask_and_all_beyond_two_millimetres(
 
 def test_tissue_changes_all_that_is_seen(sample: Sample, frame: FemurFrame) -> None:
     scene = _scene(sample, frame, VIEW)
+    scene = replace(scene, hu=scene.hu.clamp(min=-100.0))
     after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), 30.0)})
     torch.testing.assert_close(after.hu, scene.hu + 30.0)
 
 
-def test_no_tissue_is_taken_below_fat_and_what_is_below_stays(
+def test_air_stays_and_a_voxel_half_in_air_changes_by_half(
     sample: Sample, frame: FemurFrame
 ) -> None:
     scene = _scene(sample, frame, VIEW)
-    scene = replace(scene, hu=torch.where(scene.femur > 0.5, scene.hu, -1000.0))
-    after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), -800.0)})
-    bone = scene.hu > 0.0
-    assert after.hu[bone].min() == pytest.approx(FAT_HU)
-    assert torch.equal(after.hu[~bone].clamp(max=FAT_HU), scene.hu[~bone].clamp(max=FAT_HU))
+    scene = replace(scene, hu=torch.full_like(scene.hu, -1000.0))
+    scene.hu[..., 8:] = -555.0
+    after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), -80.0)})
+    assert torch.equal(after.hu[..., :8], scene.hu[..., :8])
+    torch.testing.assert_close(after.hu[..., 8:], scene.hu[..., 8:] - 40.0)
+
+
+def test_noise_in_marrow_is_not_cut_off(sample: Sample, frame: FemurFrame) -> None:
+    scene = _scene(sample, frame, VIEW)
+    noise = 20.0 * torch.randn(scene.hu.shape, generator=torch.Generator().manual_seed(0))
+    noisy = replace(scene, hu=noise - 90.0)
+    changed = CohortDensity().apply(noisy, {"added_hu": torch.full((1, *VIEW.shape), -20.0)})
+    deep = scene.depth_mm > 6.0
+    torch.testing.assert_close(changed.hu[deep], noisy.hu[deep] - 20.0)
 
 
 def test_a_change_beyond_bone_and_marrow_is_not_allowed(sample: Sample, frame: FemurFrame) -> None:

@@ -14,6 +14,7 @@ from qctkit.exporters.nrrd_file import write_volume as write_nrrd
 from qctkit.predictors.density import DensityFamily
 from qctkit.predictors.network import network_families
 from qctkit.predictors.physical import PhysicalFamily
+from qctkit.predictors.voxel_ridge import VoxelRidgeFamily
 from qctkit.readers.nifti import NiftiReader
 from qctkit.readers.nrrd import NrrdReader
 from qctkit.recipes.femur_morph import femur_morph
@@ -44,6 +45,10 @@ class TestDensityFamily(PredictorContract):
 
 class TestPhysicalFamily(PredictorContract):
     component = PhysicalFamily()
+
+
+class TestVoxelRidgeFamily(PredictorContract):
+    component = VoxelRidgeFamily()
 
 
 @pytest.fixture(params=network_families(), ids=lambda one: one.name, scope="class")

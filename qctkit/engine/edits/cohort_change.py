@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
-from qctkit.engine.atlas import Start
+from qctkit.engine.atlas import FAT_HU, Start
 from qctkit.engine.edits.density_field import BLUR_SIGMA_MM, LEAK_MM
 from qctkit.engine.edits.morph import allowed, flow_figures
 from qctkit.engine.fields import view_values_at
@@ -35,8 +35,7 @@ the bone does is the structure validator's to judge."""
 
 LARGEST_CHANGE_HU = 900.0
 
-FAT_HU = -110.0
-"""Fat and yellow marrow, -98 to -110 HU on the project's real files (figures, section e)."""
+AIR_HU = -1000.0
 
 FADE_MM = 20.0
 """Beyond the box that predictors see, a change of density fades out over this distance."""
@@ -83,10 +82,7 @@ class CohortShape:
 
 @dataclass(frozen=True)
 class CohortDensity:
-    """HU' = max(HU + a, fat), a on the predictors' grid; in the femur alone, or everywhere.
-
-    What the scan shows below fat already, by noise or as air, is not taken further down.
-    """
+    """HU' = HU + a, a on the predictors' grid; in the femur alone, or everywhere."""
 
     name: str = "cohort-density"
     account: str = (
@@ -111,10 +107,8 @@ class CohortDensity:
         added = view_values_at(
             parameters["added_hu"], scene.positions_mm, scene.view, padding="border"
         )
-        # No tissue is taken below fat, which is what marrow becomes; what is below stays there.
-        floor = scene.hu.clamp(max=FAT_HU)
-        change = torch.maximum(scene.hu + added * self._share(scene), floor) - scene.hu
-        return replace(scene, hu=scene.hu + scene.grid.blur(change, BLUR_SIGMA_MM))
+        change = scene.grid.blur(added * self._share(scene), BLUR_SIGMA_MM)
+        return replace(scene, hu=scene.hu + change)
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the femur grown by 2 mm, or all voxels within reach."""
@@ -141,7 +135,9 @@ class CohortDensity:
             return (1.0 + scene.depth_mm / LEAK_MM).clamp(0.0, 1.0)
         half = scene.positions_mm.new_tensor(scene.view.half_extent_mm)
         beyond = (scene.positions_mm.abs() - half).clamp(min=0.0).amax(dim=-1)
-        return (1.0 - beyond / FADE_MM).clamp(min=0.0)
+        # Air has nothing to change, and a voxel half in air half of it.
+        tissue = ((scene.hu - AIR_HU) / (FAT_HU - AIR_HU)).clamp(0.0, 1.0)
+        return tissue * (1.0 - beyond / FADE_MM).clamp(min=0.0)
 
 
 def cohort_tissue() -> CohortDensity:
