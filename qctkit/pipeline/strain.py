@@ -1,10 +1,11 @@
 """How near a sample came to being refused, from the figures of its verdicts."""
 
 from collections.abc import Callable, Mapping
+from statistics import fmean
 
 from qctkit.cohort import Record
 from qctkit.contracts import Role
-from qctkit.validators.attributes import SHARE_OF_CHANGE, SHARE_OF_ERROR
+from qctkit.validators.attributes import ERRORS_ALLOWED, SHARE_OF_CHANGE
 from qctkit.validators.density import SPREADS_ALLOWED
 from qctkit.validators.noise_texture import ALLOWED, BANDS
 from qctkit.validators.structure import LEAST_CORRELATION
@@ -26,15 +27,21 @@ def strains(record: Record) -> dict[str, float]:
 
 
 def _attributes(record: Record, _: Mapping[str, float]) -> list[float]:
-    return [
-        abs(one["after"] - one["expected"])
-        / max(
-            SHARE_OF_CHANGE * abs(one["expected"] - one["before"]),
-            SHARE_OF_ERROR * one["typical_error"],
-        )
-        for one in record["readings"]
-        if one["role"] == Role.READER and one["can_read"] and one["attribute"] in record["carried"]
-    ]
+    """Return for each carried attribute by how much of what they may its readers miss together."""
+    found = []
+    for name in record["carried"]:
+        readings = [
+            one
+            for one in record["readings"]
+            if one["role"] == Role.READER and one["can_read"] and one["attribute"] == name
+        ]
+        if readings:
+            missed, asked = (
+                abs(fmean((one[now] - one[then]) / one["typical_error"] for one in readings))
+                for now, then in (("after", "expected"), ("expected", "before"))
+            )
+            found.append(missed / max(SHARE_OF_CHANGE * asked, ERRORS_ALLOWED))
+    return found
 
 
 def _density(_: Record, figures: Mapping[str, float]) -> list[float]:

@@ -3,7 +3,8 @@
 
 const find = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
-const state = { reader: "", place: 0, stack: null, cursor: null, plane: "coronal", low: -150, high: 1000, crossing: true, since: 0 };
+const state = { reader: "", place: 0, stack: null, cursor: null, plane: "coronal", low: -150, high: 1000, crossing: true, since: 0,
+  waiting: false };
 
 async function ask(what, values) {
   const reply = await fetch(what, { method: "POST", body: JSON.stringify(values) });
@@ -19,20 +20,20 @@ find("#begin").addEventListener("submit", async (event) => {
   event.preventDefault();
   state.reader = find("#reader").value.trim();
   try {
-    progress(await (await ask("begin", { reader: state.reader })).json());
-    await next();
+    await next((await (await ask("begin", { reader: state.reader })).json()).done);
   } catch (error) {
     find("#start-error").textContent = error.message;
   }
 });
 
-function progress({ done }) {
+function progress(done) {
   const bar = find("#progress");
   bar.value = done;
   find("#place").textContent = `Scan ${Math.min(done + 1, bar.max)} of ${bar.max}`;
 }
 
-async function next() {
+/* Shows the scan that comes after those done. Until it is there no key counts as its answer. */
+async function next(done) {
   const reply = await ask("scan", { reader: state.reader });
   const about = reply.headers.get("X-About");
   if (!about) {
@@ -45,8 +46,8 @@ async function next() {
   state.stack = new Stack(new Int16Array(await reply.arrayBuffer()), shape, spacing_mm);
   state.cursor = state.stack.middle();
   all("[name=verdict]").forEach((one) => (one.checked = false));
-  find("#save").disabled = true;
   only("reading");
+  progress(done);
   draw();
   find("#reading").focus();
   state.since = performance.now();
@@ -126,25 +127,27 @@ all("[name=verdict]").forEach((one) => one.addEventListener("change", () => (fin
 find("#answer").addEventListener("submit", async (event) => {
   event.preventDefault();
   const chosen = find("[name=verdict]:checked");
-  if (!chosen || find("#save").disabled) return;
+  if (!chosen || state.waiting) return;
   const [kind, confidence] = chosen.value.split(",");
-  find("#save").disabled = true; // an impatient second click must not answer the next scan
+  state.waiting = true; // an impatient second click must not answer the next scan
+  find("#save").disabled = true;
   try {
     const answer = {
       reader: state.reader, place: state.place, made: kind === "fake", confidence: Number(confidence),
       seconds: Math.round((performance.now() - state.since) / 100) / 10,
     };
-    progress(await (await ask("answer", answer)).json());
+    const { done } = await (await ask("answer", answer)).json();
+    await next(done);
     find("#error").textContent = "";
-    await next();
   } catch (error) {
     find("#error").textContent = `Not saved: ${error.message}. Is qctkit still running? Try again.`;
     find("#save").disabled = false;
   }
+  state.waiting = false;
 });
 
 addEventListener("keydown", (event) => {
-  if (find("#reading").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (find("#reading").hidden || state.waiting || event.ctrlKey || event.metaKey || event.altKey) return;
   const verdict = all("[name=verdict]")[Number(event.key) - 1];
   const inSlider = event.target.matches("input[type=range]");
   if (verdict) verdict.click();
