@@ -1,5 +1,6 @@
 """Figures of `qctkit.pipeline.analyse` as rows and sentences; its record is described there."""
 
+import math
 from collections.abc import Mapping
 
 from qctkit.cohort import Record
@@ -113,6 +114,23 @@ def auc_ladder(realism: Record | None, readings: Record | None) -> list[Rung]:
         for label, found, ours in rows
         if found is not None and found["value"] is not None
     ]
+
+
+def near_in_words(sample: Record) -> str:
+    """Return how near a sample lies to its source and to other people, and how made it looks."""
+    words = []
+    share = sample["distance_to_source_over_neighbours"]
+    if share is not None:
+        words.append(
+            f"It lies {share:.2f} times as far from its source as neighbouring people lie from one "
+            "another (0 would be a copy)"
+        )
+    if sample["nearest_other_sample_id"]:
+        words.append(f"the nearest other person is {sample['nearest_other_sample_id']}")
+    if sample["made_score"] is not None:
+        chance = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, sample["made_score"]))))
+        words.append(f"a classifier that never saw it takes it for generated with {chance:.0%}")
+    return f"{'; '.join(words)}." if words else ""
 
 
 def _peak(who: str, peak: Record) -> str:

@@ -14,6 +14,7 @@ from qctkit.cohort import Record
 from qctkit.report import charts
 from qctkit.report.analysis_words import (
     auc_ladder,
+    near_in_words,
     peak_sentences,
     realism_rows,
     region_rows,
@@ -119,13 +120,18 @@ def _samples(facts: ReportFacts, pairs: Sequence[PagePair]) -> Record:
     for sample_id, reason in why.items():
         groups.setdefault(reason, []).append(sample_id)
     cursors = {one.chosen.sample_id: one.cursor for one in pairs}
+    realism = (facts.analysis or {}).get("realism") or {"samples": ()}
+    near = {one["sample_id"]: near_in_words(one) for one in realism["samples"]}
     data = {
         "order": list(why) or [facts.made[0].scan.sample_id],
         "windows": WINDOWS,
         "levels_hu": LEVELS_HU.tolist(),
         "thumbnails": thumbnails,
         "samples": {
-            one.scan.sample_id: _sample(one, why.get(one.scan.sample_id, ""), cursors)
+            one.scan.sample_id: {
+                **_sample(one, why.get(one.scan.sample_id, ""), cursors),
+                "near": near.get(one.scan.sample_id, ""),
+            }
             for one in facts.made
         },
     }

@@ -259,7 +259,7 @@ function details() {
       return item;
     }),
   );
-  find("#made-by").textContent = sample.made_by;
+  find("#made-by").textContent = `${sample.made_by} ${sample.near}`;
 }
 
 /* --- the gallery --- */

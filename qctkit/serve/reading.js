@@ -46,6 +46,7 @@ async function next(done) {
   state.stack = new Stack(new Int16Array(await reply.arrayBuffer()), shape, spacing_mm);
   state.cursor = state.stack.middle();
   all("[name=verdict]").forEach((one) => (one.checked = false));
+  find("#save").disabled = true;
   only("reading");
   progress(done);
   draw();

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from qctkit.cli.main import run
+from qctkit.pipeline.analyse import analyse
+from qctkit.progress import Silent
 from qctkit.serve.answers import Answer, AnswerFile
 from tests.browser import Seen, look
 from tests.small_run import SmallRun
@@ -245,3 +247,22 @@ def test_a_blinded_reading_is_added(small_run: SmallRun, tmp_path: Path) -> None
     assert "kappa 1.00" in text
     found = json.loads(page.with_suffix(".json").read_text())["readings"]
     assert found["kappa"]["value"] == 1.0
+
+
+def test_figures_of_the_analysis_are_shown_and_kept_for_the_next_page(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    """Of so few people that no classifier can be trained, which the page must say."""
+    made, real = small_run.cohorts
+    found = analyse(made, real, Silent(), realism=False).record()
+    earlier = tmp_path / "earlier.json"
+    cohorts = {"made": made.fingerprint, "real": real.fingerprint}
+    earlier.write_text(json.dumps({"cohorts": cohorts, "analysis": found}))
+    page = tmp_path / "report.html"
+    arguments = [f"{small_run.made}", "--against", f"{small_run.real}", "-o", f"{page}"]
+    assert run(["report", *arguments, "--figures", f"{earlier}"]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "The source study saw" in text
+    assert "trabecular density, neck" in text
+    assert "Classifiers, distances and noise spectra of the two cohorts were not computed" in text
+    assert json.loads(page.with_suffix(".json").read_text())["analysis"] == found
