@@ -266,19 +266,28 @@ def _pairs(
     chosen: Sequence[Chosen], made: CohortFile, real: CohortFile, progress: Progress
 ) -> list[PagePair]:
     """Return the chosen samples beside their sources, as fine as the page has room for."""
-    spacing_mm = 0.0
+    first = _pair(chosen[0], made, real, 0.0)
+    spacing_mm = _coarser(first, len(chosen) * first.size)
     while True:
         pairs = []
         with progress.task("packing slices", len(chosen)) as task:
             for one in chosen:
                 pairs.append(_pair(one, made, real, spacing_mm))
                 task.advance(one.sample_id)
-        size = sum(len(one.source) + len(one.difference) for one in pairs)
+        size = sum(one.size for one in pairs)
         if size <= SLICES_BYTES:
             return pairs
-        # Bytes go with the inverse of a volume; a little coarser, since fine noise packs worse.
-        now_mm = max(min(pair.spacing_mm) for pair in pairs)
-        spacing_mm = 1.03 * now_mm * (size / SLICES_BYTES) ** 0.5
+        spacing_mm = max(_coarser(one, size) for one in pairs)
+
+
+def _coarser(pair: PagePair, size: int) -> float:
+    """Return the spacing at which all slices fit, if they take so many bytes now; 0 leaves it.
+
+    Bytes go with the inverse of two or three spacings, and fine noise packs worst.
+    """
+    if size <= SLICES_BYTES:
+        return 0.0
+    return 1.03 * min(pair.spacing_mm) * (size / SLICES_BYTES) ** 0.5
 
 
 def _pair(chosen: Chosen, made: CohortFile, real: CohortFile, spacing_mm: float) -> PagePair:

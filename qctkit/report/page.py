@@ -63,6 +63,11 @@ class PagePair:
     difference: str
     step_hu: int
 
+    @property
+    def size(self) -> int:
+        """Bytes of its slices in the page."""
+        return len(self.source) + len(self.difference)
+
 
 def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[str]) -> str:
     """Return the page as HTML, its styles, scripts, pictures and data inside.
