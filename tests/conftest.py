@@ -11,6 +11,8 @@ from qctkit.frame import FemurFrame, locate
 from qctkit.subject import ATTRIBUTES, Attribute, Sex, Subject, know
 from qctkit.testing.femurs import make_femur, make_people
 from qctkit.view import View, spacing_of
+from tests.browser import chromium  # noqa: F401 # a fixture of every folder
+from tests.small_run import small_run  # noqa: F401 # a fixture of every folder
 
 torch.set_num_threads(1)
 

@@ -169,6 +169,17 @@ def test_validate_passes_what_augment_accepted(
     assert all(math.isfinite(value) for value in found["figures"].values())
 
 
+def test_validate_adds_the_cohort_figures_on_request(
+    qctkit: Callable[..., Any], made: Path, real: Path
+) -> None:
+    ended = qctkit("validate", made, "--against", real, "--figures", "--json")
+    assert ended.code == 0
+    analysis = json.loads(ended.out)["analysis"]
+    assert analysis["yield"]["accepted"] == len(CohortFile(made))
+    assert analysis["density"]["measures"][0]["name"] == "trabecular_hu"
+    assert analysis["realism"]["figures"]
+
+
 def test_replay_gives_every_sample_again(
     qctkit: Callable[..., Any], made: Path, real: Path, tmp_path: Path
 ) -> None:
