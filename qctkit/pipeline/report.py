@@ -1,6 +1,7 @@
 """``qctkit report``: a made cohort and the real one, as one page with its data beside it."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,7 +288,7 @@ def _coarser(pair: PagePair, size: int) -> float:
     """
     if size <= SLICES_BYTES:
         return 0.0
-    return 1.03 * min(pair.spacing_mm) * (size / SLICES_BYTES) ** 0.5
+    return 1.03 * min(pair.spacing_mm) * math.sqrt(size / SLICES_BYTES)
 
 
 def _pair(chosen: Chosen, made: CohortFile, real: CohortFile, spacing_mm: float) -> PagePair:
