@@ -14,6 +14,8 @@ from qctkit.engine.render import moved_hu
 from qctkit.errors import CohortFileError
 from qctkit.frame import locate
 from qctkit.networks import one_thread
+from qctkit.pipeline import transformed
+from qctkit.pipeline.augment_record import TRANSFORM
 from qctkit.pipeline.needed_plugins import refuse_without_plugins
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.verdict import verdict_of
@@ -140,7 +142,11 @@ def _candidate(sample: Sample, real: CohortFile, registry: Registry) -> Candidat
         carried=tuple(record["carried"]),
         readings=tuple(Reading(**{**one, "role": Role(one["role"])}) for one in record["readings"]),
         figures=record["figures"],
-        moved_hu=_moved_hu(sample.synthesis, source, registry),
+        moved_hu=(
+            transformed.moved_hu(source, sample.volume, sample.femur)
+            if TRANSFORM in record
+            else _moved_hu(sample.synthesis, source, registry)
+        ),
     )
 
 
