@@ -20,7 +20,7 @@ class ChangeRead:
         in_loop: whether it drove the change, and so judges itself.
         can_read: whether it reads the attribute off unseen subjects at all.
         expected, read: ``(N,)`` changes from the source: of a real person so changed, and found.
-        gain: read for a unit expected, by least squares through nought; NaN if nothing was asked.
+        gain: read for a unit expected, by least squares through nought.
         low, high: its 95 % interval, by drawing source subjects anew; NaN with fewer than three.
     """
 
@@ -36,7 +36,7 @@ class ChangeRead:
 
 
 def changes_read(made: Sequence[MadeScan]) -> list[ChangeRead]:
-    """Return the change read by every predictor of every attribute that samples carry."""
+    """Return the change read by every predictor of every attribute that was asked to change."""
     pairs: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
     roles: dict[tuple[str, str], tuple[bool, bool]] = {}
     for one in made:
@@ -49,10 +49,11 @@ def changes_read(made: Sequence[MadeScan]) -> list[ChangeRead]:
                 subject = one.record["source_subject_id"]
                 pairs.setdefault(key, []).append((expected, read, subject))
                 roles[key] = (reading["role"] == "loop", reading["can_read"])
-    return [
+    found = [
         _change_read(*key, *roles[key], rows)
         for key, rows in sorted(pairs.items(), key=lambda one: (one[0][0], not roles[one[0]][0]))
     ]
+    return [one for one in found if one.expected.any()]
 
 
 def _change_read(

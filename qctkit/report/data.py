@@ -10,17 +10,16 @@ from qctkit.report.change import changes_read
 from qctkit.report.facts import DENSITIES, MadeScan, MeasuredScan, ReportFacts
 from qctkit.report.methods import methods
 from qctkit.report.verdicts import five_verdicts
-from qctkit.subject import ATTRIBUTES
+from qctkit.subject import CORE
 
 Row = dict[str, object]
 
 
 def report_rows(facts: ReportFacts) -> list[Row]:
     """Return what is known of every candidate by column, refused ones last."""
-    readings = sorted({one for made in facts.made for one in _readings(made.record)})
-    columns = [*_made(facts.made[0], 0.0), *readings] if facts.made else readings
-    accepted = [{**_made(one, one.strain), **_readings(one.record)} for one in facts.made]
+    accepted = [{**_made(one), **_readings(one.record)} for one in facts.made]
     refused = [{**_asked(record), **_readings(record)} for record in facts.refused]
+    columns = dict.fromkeys(name for row in (*accepted, *refused) for name in row)
     return [{name: row.get(name) for name in columns} for row in (*accepted, *refused)]
 
 
@@ -74,17 +73,17 @@ def _scan(scan: MeasuredScan) -> Row:
     return {
         "sample_id": scan.sample_id,
         "subject_id": scan.subject.subject_id,
-        **{name: getattr(scan.subject, name) for name in ATTRIBUTES},
+        **{name: scan.subject.stated(name) for name in scan.subject.attributes},
         **{name: _number(scan.figures[name]) for name in DENSITIES},
         "bone_band_histogram": scan.histogram.tolist(),
     }
 
 
-def _made(one: MadeScan, strain: float) -> Row:
+def _made(one: MadeScan) -> Row:
     return {
         "sample_id": one.scan.sample_id,
         **_asked(one.record),
-        "strain": strain,
+        "strain": one.strain,
         "closest_call": one.closest_call,
         "voxels_changed_outside": one.changed_outside,
         "femur_change_hu": one.change_hu,
@@ -105,7 +104,11 @@ def _asked(record: Record) -> Row:
         "source_subject_id": record["source_subject_id"],
         "recipe": record["recipe"],
         "seed": record["seed"],
-        **{f"{part}_{name}": values[name] for part, values in parts.items() for name in ATTRIBUTES},
+        **{
+            f"{part}_{name}": values.get(name)
+            for part, values in parts.items()
+            for name in (*CORE, *sorted(set(record["labels"]) - set(CORE)))
+        },
     }
 
 

@@ -29,7 +29,7 @@ from qctkit.report.stack import LEVELS_HU
 from qctkit.report.training_words import shown, title
 from qctkit.report.vector import as_svg
 from qctkit.report.verdicts import five_verdicts
-from qctkit.subject import AGE, WEIGHT, Subject
+from qctkit.subject import AGE, ATTRIBUTES, WEIGHT, Subject
 from qctkit.window import DEFAULT_BONE_BAND
 
 WINDOWS = (
@@ -162,6 +162,9 @@ def _sample(one: MadeScan, why: str, cursors: Mapping[str, Sequence[int]]) -> Re
         "source": one.source.sample_id,
         "caption": f"{caption(one.scan.subject)} · generated",
         "source_caption": f"{caption(one.source.subject)} · real",
+        "attributes": [
+            [name, title(name), ATTRIBUTES[name].unit] for name in one.scan.subject.attributes
+        ],
         "source_labels": record["source_labels"],
         "targets": record["targets"],
         "labels": record["labels"],

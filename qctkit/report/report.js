@@ -4,7 +4,6 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const WINDOWS = DATA.windows;
 const REACHES = [10, 25, 50, 100, 200, 400, 800];
-const ATTRIBUTES = [["sex", "Sex", ""], ["age_years", "Age", "years"], ["weight_kg", "Weight", "kg"]];
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const state = {
@@ -231,18 +230,18 @@ function read(name, value) {
 function details() {
   const sample = DATA.samples[state.id];
   find("#asked tbody").replaceChildren(
-    ...ATTRIBUTES.map(([name, title, unit]) =>
+    ...sample.attributes.map(([name, title, unit]) =>
       row([
         unit ? `${title}, ${unit}` : title,
         shown(name, sample.source_labels[name]),
-        sample.targets[name] === null ? "left alone" : shown(name, sample.targets[name]),
+        sample.targets[name] == null ? "left alone" : shown(name, sample.targets[name]),
         shown(name, sample.labels[name]),
       ]),
     ),
   );
   find("#read tbody").replaceChildren(
     ...sample.readings.map((one) => {
-      const title = ATTRIBUTES.find(([name]) => name === one.attribute)[1];
+      const [, title] = sample.attributes.find(([name]) => name === one.attribute) ?? [, one.attribute];
       const made = row([
         title, one.predictor, one.role === "loop" ? "in the loop" : "outside",
         read(one.attribute, one.before), read(one.attribute, one.after), read(one.attribute, one.expected),

@@ -85,10 +85,10 @@ def five_verdicts(facts: ReportFacts) -> list[Judgement]:
 def change_verdict(changes: Sequence[ChangeRead], facts: ReportFacts) -> Judgement:
     """Return whether readers outside the loop read the change that was asked for."""
     question = "Did the scans change as asked?"
-    if not facts.carried:
+    if not facts.carried or not changes:
         return Judgement(
             question, State.UNKNOWN, "nothing asked",
-            "No attribute is carried: all labels are the source's own.",
+            "No attribute was asked to change: all labels are the source's own.",
         )  # fmt: skip
     outside = [one for one in changes if not one.in_loop and one.can_read and np.isfinite(one.gain)]
     if not outside:
