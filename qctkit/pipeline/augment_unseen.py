@@ -20,8 +20,8 @@ NOTICED = 0.5
 """Typical errors by which a reading in the loop must move before its twin is asked to follow."""
 
 FOLLOWED = 0.5
-"""Share of that move that a twin must follow: networks that learned from 23 other people follow
-real changes by less than their own."""
+"""Share of that move that a twin must follow [A]: it learned from fewer people, and follows a real
+change by less."""
 
 
 @dataclass(frozen=True)
