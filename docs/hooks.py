@@ -17,6 +17,7 @@ CONTRACT_OF = {
     "register_edits": "Edit",
     "register_transforms": "Transform",
     "register_losses": "LossTerm",
+    "register_attribute_terms": "AttributeTerm",
     "register_validators": "Validator",
     "register_recipes": "Recipe",
     "register_exporters": "Exporter",

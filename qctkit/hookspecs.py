@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from qctkit.cohort import Record
     from qctkit.contracts import (
+        AttributeTerm,
         Edit,
         Exporter,
         LossTerm,
@@ -99,7 +100,13 @@ def register_transforms() -> "Sequence[Transform]":
 
 @hookspec
 def register_losses() -> "Sequence[LossTerm]":
-    """Return preservation terms that recipes can weigh."""
+    """Return preservation terms that recipes can weigh or bound."""
+    return ()
+
+
+@hookspec
+def register_attribute_terms() -> "Sequence[AttributeTerm]":
+    """Return terms that say what missing a target costs, of which a recipe names one."""
     return ()
 
 

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from qctkit.calibration import Calibration
     from qctkit.cohort import Cohort, FemurMask, MaskOrigin, MemoryCohort, Record, Sample, Side
     from qctkit.contracts import (
+        AtMost,
+        AttributeTerm,
         Candidate,
         Change,
         Displacement,
         Edit,
         Exporter,
         FoundScan,
+        Gap,
         Grid,
         LossTerm,
         PredictorFamily,
@@ -68,9 +71,9 @@ _HOMES = {
         "Cohort", "FemurMask", "MaskOrigin", "MemoryCohort", "Record", "Sample", "Side",
     ),
     "qctkit.contracts": (
-        "Candidate", "Change", "Displacement", "Edit", "Exporter", "FoundScan", "Grid", "LossTerm",
-        "PredictorFamily", "Reader", "Reading", "Recipe", "Role", "Scan", "Scene", "TrainingData",
-        "Transform", "Transformed", "Validator", "Verdict",
+        "AtMost", "AttributeTerm", "Candidate", "Change", "Displacement", "Edit", "Exporter",
+        "FoundScan", "Gap", "Grid", "LossTerm", "PredictorFamily", "Reader", "Reading", "Recipe",
+        "Role", "Scan", "Scene", "TrainingData", "Transform", "Transformed", "Validator", "Verdict",
     ),
     "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
     "qctkit.errors": (
@@ -89,7 +92,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "API_VERSION",
+    "AtMost",
     "Attribute",
+    "AttributeTerm",
     "Calibration",
     "Candidate",
     "Change",
@@ -103,6 +108,7 @@ __all__ = [
     "FemurFrame",
     "FemurMask",
     "FoundScan",
+    "Gap",
     "Geometry",
     "Grid",
     "InputError",

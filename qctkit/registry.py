@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import click
 
     from qctkit.contracts import (
+        AttributeTerm,
         Edit,
         Exporter,
         LossTerm,
@@ -42,6 +43,7 @@ KINDS = {
     "edits": "edit",
     "transforms": "transform",
     "losses": "loss",
+    "attribute_terms": "attribute term",
     "validators": "validator",
     "recipes": "recipe",
     "exporters": "exporter",
@@ -122,6 +124,11 @@ class Registry:
     def loss(self, name: str) -> "LossTerm":
         """Return a preservation term by name."""
         term: LossTerm = self.component("losses", name)
+        return term
+
+    def attribute_term(self, name: str) -> "AttributeTerm":
+        """Return an attribute term by name."""
+        term: AttributeTerm = self.component("attribute_terms", name)
         return term
 
     def validator(self, name: str) -> "Validator":

@@ -61,7 +61,8 @@ def _recipe(name: str) -> Recipe:
 def test_the_built_in_components_come_through_the_hooks() -> None:
     registry = load_registry(())
     assert registry.names("edits") == BUILT_IN_EDITS
-    assert registry.names("losses") == ("bending", "size", "smoothness", "total-variation")
+    assert {"size", "total-variation", "structure-similarity"} <= set(registry.names("losses"))
+    assert "squared-error" in registry.names("attribute_terms")
     assert {"attributes", "density", "structure"} <= set(registry.names("validators"))
     assert {"bone-density", "sex-network", "reader-network"} <= set(registry.names("predictors"))
     assert "voxel-baseline" in registry.names("recipes")
@@ -71,7 +72,9 @@ def test_the_built_in_components_come_through_the_hooks() -> None:
     assert owners == {BUNDLED}
 
 
-@pytest.mark.parametrize("kind", ["edit", "loss", "validator", "family", "recipe", "exporter"])
+@pytest.mark.parametrize(
+    "kind", ["edit", "loss", "attribute_term", "validator", "family", "recipe", "exporter"]
+)
 def test_every_component_is_found_by_the_name_it_carries(kind: str) -> None:
     registry = load_registry(())
     plural = {"loss": "losses", "family": "predictors"}.get(kind, f"{kind}s")

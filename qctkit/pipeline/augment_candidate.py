@@ -1,6 +1,6 @@
 """Candidates: from a target and its source to a sample, or to the record of a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,6 +17,7 @@ from qctkit.pipeline import transformed
 from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
+from qctkit.pipeline.augment_unseen import twin_readings
 from qctkit.pipeline.augment_work import Work, begin
 from qctkit.pipeline.carry import reads
 from qctkit.pipeline.verdict import verdict_of
@@ -55,6 +56,7 @@ def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
         steps=plan.recipe.steps,
         patience=plan.recipe.patience,
         held=plan.recipe.held,
+        attribute_term=plan.attribute_term,
     )
 
 
@@ -79,7 +81,8 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
         made = render(*making)
         moved = moved_hu(*making) if plan.edit.reach_mm else None
-    readings = _readings(plan, work, made)
+    images = {view: _before_and_after(work, made, view) for view in _views(plan)}
+    readings = _readings(plan, work, images)
     label = work.target.label(source.subject, plan.carried)
     candidate = Candidate(
         source=source,
@@ -96,16 +99,19 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         verdict_of(plan.registry, one, candidate, plan.reference, candidate_id(work))
         for one in plan.validators
     ]
-    record = candidate_record(plan, work, outcome, label, readings, verdicts)
+    twins = twin_readings(plan, work, images)
+    record = candidate_record(plan, work, outcome, label, readings, twins, verdicts)
     if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):
         return _sample(work, made, region, label, outcome, record)
     return record
 
 
-def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
+def _views(plan: Plan) -> set[View]:
+    return {one.view for one in plan.predictors.predictors}
+
+
+def _readings(plan: Plan, work: Work, images: Mapping[View, Tensor]) -> tuple[Reading, ...]:
     """Return what every predictor reads before and after, off the full-resolution volume."""
-    views = {one.view for one in plan.predictors.predictors}
-    images = {view: _before_and_after(work, made, view) for view in views}
     readings = []
     for predictor in plan.predictors.predictors:
         with torch.no_grad():

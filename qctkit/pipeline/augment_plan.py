@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qctkit.cohort import Record
-from qctkit.contracts import Edit, LossTerm, Recipe, Role, Transform, Validator
+from qctkit.contracts import (
+    AtMost,
+    AttributeTerm,
+    Edit,
+    LossTerm,
+    Recipe,
+    Role,
+    Transform,
+    Validator,
+)
 from qctkit.density import DensityReference
 from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
@@ -71,6 +80,7 @@ class Plan:
     drivers: tuple[TrainedPredictor, ...]
     validators: tuple[Validator, ...]
     terms: Mapping[str, LossTerm]
+    attribute_term: AttributeTerm
     carried: tuple[str, ...]
     driven: tuple[str, ...]
     reference: DensityReference
@@ -120,6 +130,7 @@ def make_plan(
         drivers=drivers,
         validators=tuple(registry.validator(name) for name in recipe.validators),
         terms={name: registry.loss(name) for name in recipe.preservation},
+        attribute_term=registry.attribute_term(recipe.attribute_term),
         carried=carried,
         driven=driven,
         reference=cohort_reference(reference, progress),
@@ -166,7 +177,11 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "account": plan.recipe.account,
         "edit": plan.transform.account if plan.transform else plan.edit.account,
         "validators": list(plan.recipe.validators),
-        "preservation": dict(plan.recipe.preservation),
+        "preservation": {
+            name: {"at_most": one.cost} if isinstance(one, AtMost) else one
+            for name, one in plan.recipe.preservation.items()
+        },
+        "attribute_term": plan.recipe.attribute_term,
         "carrying": [outcome.record() for outcome in outcomes],
         "cohort_fingerprint": plan.cohort.fingerprint,
         "reference_fingerprint": plan.reference_fingerprint,
@@ -194,6 +209,7 @@ def _plugins(plan: Plan) -> list[dict[str, str]]:
             *(("edits", name) for name in recipe.edits),
             *([("transforms", recipe.transform)] if recipe.transform else []),
             *(("losses", name) for name in recipe.preservation),
+            ("attribute_terms", recipe.attribute_term),
             *(("validators", name) for name in recipe.validators),
             *(("predictors", name) for name in sorted(families & registered)),
         ]

@@ -11,6 +11,7 @@ from qctkit.contracts import Edit, Reading, Verdict
 from qctkit.engine.loop import Outcome, Stop
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_targets import asked_beyond
+from qctkit.pipeline.augment_unseen import TwinReading, warning
 from qctkit.pipeline.augment_work import Work
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_record
@@ -29,23 +30,28 @@ def candidate_record(
     outcome: Outcome,
     label: Subject,
     readings: Sequence[Reading],
+    twins: Sequence[TwinReading],
     verdicts: Sequence[Verdict],
 ) -> Record:
     """Return everything that is kept of a candidate beside its voxels."""
     failed = [verdict.words for verdict in verdicts if not verdict.passed]
     if outcome.stop is Stop.REFUSED:
-        failed.insert(0, f"the edit {plan.edit.name} left its limits")
+        failed[:0] = _beyond(plan.edit, outcome)
     return {
         **_asked(plan, work, label),
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
         "figures": {name: round(value, 4) for name, value in outcome.figures.items()},
         "readings": [_reading_record(one) for one in readings],
+        "twin_readings": [asdict(one) for one in twins],
+        "warning": warning(twins),
         "verdicts": [verdict.record() for verdict in verdicts],
         "accepted": not failed,
         "reason": "; ".join(failed),
         "stop": outcome.stop,
         "steps": outcome.steps,
         "losses": [round(loss, 6) for loss in outcome.losses],
+        "attribute_term": plan.recipe.attribute_term,
+        "preservation": [asdict(one) for one in outcome.kept],
     }
 
 
@@ -57,13 +63,27 @@ def failure_record(plan: Plan, work: Work, words: str) -> Record:
         "parameters": {},
         "figures": {},
         "readings": [],
+        "twin_readings": [],
+        "warning": "",
         "verdicts": [],
         "accepted": False,
         "reason": words,
         "stop": Stop.REFUSED,
         "steps": 0,
         "losses": [],
+        "attribute_term": plan.recipe.attribute_term,
+        "preservation": [],
     }
+
+
+def _beyond(edit: Edit, outcome: Outcome) -> list[str]:
+    """Return in words which bounds were broken, or else that the edit left its limits."""
+    broken = [
+        f"{one.term} costs {one.cost:.3g}, beyond its bound of {one.at_most:g}"
+        for one in outcome.kept
+        if one.is_broken
+    ]
+    return broken or [f"the edit {edit.name} left its limits"]
 
 
 def candidate_id(work: Work) -> str:

@@ -11,6 +11,7 @@ from qctkit.engine.targets import Target
 from qctkit.frame import FemurFrame, locate
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.predictors.training import as_tensor
+from qctkit.subject import ATTRIBUTES
 from qctkit.view import see
 
 
@@ -31,6 +32,14 @@ class Work:
         source = self.source.subject.value(attribute)
         wanted = self.target.values.get(attribute)
         return 0.0 if source is None or wanted is None else wanted - source
+
+    def side(self, attribute: str) -> float:
+        """Return 1 or -1 for the class that a logit should read, 0 for an amount."""
+        own = self.source.subject.value(attribute)
+        wanted = self.target.values.get(attribute, own)
+        if ATTRIBUTES[attribute].kind != "binary" or wanted is None:
+            return 0.0
+        return 1.0 if wanted > 0.5 else -1.0
 
     def attributes(self, names: Sequence[str]) -> tuple[dict[str, float | None], dict[str, float]]:
         """Return the source's attributes, and those that are asked to change."""

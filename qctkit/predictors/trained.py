@@ -33,6 +33,21 @@ FORMAT = "qctkit-predictors"
 FORMAT_VERSION = 1
 
 
+FOLD = "fold-{}/"
+"""Before the tensors of a fold's module in that file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A predictor as it was fitted without some subjects, of the ids ``left_out``."""
+
+    left_out: frozenset[str]
+    module: nn.Module
+
+    def __post_init__(self) -> None:
+        self.module.eval().requires_grad_(False)
+
+
 @dataclass(frozen=True, eq=False)
 class TrainedPredictor:
     """A frozen module with its contract and its out-of-fold skill.
@@ -47,6 +62,8 @@ class TrainedPredictor:
         spread: standard deviations of its readings; None where they were not measured.
         held_out_spreads: of a predictor just trained: those of the held-out readings by attribute,
             in the cohort's order; not kept beside the weights.
+        folds: of one that may drive the loop: as it was fitted in each fold of the
+            cross-validation.
     """
 
     name: str
@@ -61,6 +78,7 @@ class TrainedPredictor:
     curves: Sequence[Sequence[Sequence[float]]] = ()
     spread: Spread | None = None
     held_out_spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    folds: tuple[Fold, ...] = ()
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)
@@ -70,14 +88,25 @@ class TrainedPredictor:
         estimates: Tensor = self.module(images)
         return estimates
 
+    def without(self, subject_id: str) -> tuple[nn.Module, ...]:
+        """Return the modules that never saw a subject, but were fitted as this one was.
+
+        Of a subject of the training cohort that is one; of any other all folds' are.
+        """
+        own = tuple(one.module for one in self.folds if subject_id in one.left_out)
+        return own or tuple(one.module for one in self.folds)
+
     @property
     def answering(self) -> nn.Module:
         """The module that gives estimates and, where they were measured, spreads beside them."""
         return self.module if self.spread is None else WithSpread(self.module, self.spread)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the tensors of the module and of its spread."""
+        """Return the tensors of the module, of its folds' and of its spread."""
         tensors = dict(self.module.state_dict())
+        for number, fold in enumerate(self.folds):
+            found = fold.module.state_dict().items()
+            tensors |= {FOLD.format(number) + name: values for name, values in found}
         if self.spread is not None:
             found = self.spread.state_dict().items()
             tensors |= {PREFIX + name: values for name, values in found}
@@ -94,6 +123,7 @@ class TrainedPredictor:
             "view": view_record(self.view),
             "skills": {name: skill.record() for name, skill in self.skills.items()},
             "held_out": self.held_out,
+            "folds": [sorted(one.left_out) for one in self.folds],
         }
 
 
@@ -192,8 +222,14 @@ def _predictor(
         return _reader(folder / f"{entry['name']}.onnx")
     view = view_of(entry["view"])
     family = configured(family_named(entry["family"]), entry.get("configuration", {}))
-    module = family.build(entry["attributes"], view)
-    spread = _load_weights(module, entry["attributes"], folder / f"{entry['name']}.safetensors")
+    attributes = entry["attributes"]
+    module = family.build(attributes, view)
+    folds = tuple(
+        Fold(frozenset(left_out), family.build(attributes, view))
+        for left_out in entry.get("folds", ())
+    )
+    path = folder / f"{entry['name']}.safetensors"
+    spread = _load_weights(module, folds, attributes, path)
     return TrainedPredictor(
         name=entry["name"],
         family=entry["family"],
@@ -205,6 +241,7 @@ def _predictor(
         held_out=entry["held_out"],
         configuration=entry.get("configuration", {}),
         spread=spread,
+        folds=folds,
     )
 
 
@@ -240,15 +277,18 @@ def read_description(folder: Path) -> Record:
     return description
 
 
-def _load_weights(module: nn.Module, attributes: Sequence[str], path: Path) -> Spread | None:
-    """Load a module in place and return its spread, None where the file holds none."""
+def _load_weights(
+    module: nn.Module, folds: Sequence[Fold], attributes: Sequence[str], path: Path
+) -> Spread | None:
+    """Load modules in place and return the spread, None where the file holds none."""
     try:
         tensors = load_file(path)
-        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
+        found = _taken(tensors, PREFIX)
+        for number, fold in enumerate(folds):
+            fold.module.load_state_dict(_taken(tensors, FOLD.format(number)))
         module.load_state_dict(tensors)
-        if not own:
+        if not found:
             return None
-        found = {name.removeprefix(PREFIX): values for name, values in own.items()}
         spread = Spread(attributes, len(found.get("leverage.centre", ())))
         spread.load_state_dict(found)
         return spread.eval()
@@ -268,3 +308,9 @@ def estimates_by_attribute(
             }
             for one in predictors
         }
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors of a prefix out of others, and return them without it."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qctkit.cohort import Record, Sample
-from qctkit.contracts import Checkpoint, PredictorFamily, TrainingData
+from qctkit.contracts import Checkpoint, PredictorFamily, Role, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
 from qctkit.geometry import Shape, Triple
@@ -31,7 +31,7 @@ from qctkit.predictors.spread import (
     variance_shape,
 )
 from qctkit.predictors.temperature import honest_temperature
-from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.predictors.trained import Fold, PredictorSet, TrainedPredictor
 from qctkit.predictors.view_file import ViewFile
 from qctkit.processes import in_processes
 from qctkit.subject import ATTRIBUTES, Subject, attributes_of, common_attributes
@@ -350,6 +350,8 @@ def _trained(
     if isinstance(module, Ensemble):
         _calibrate(module, job.attributes, readings, seen)
     spread, spreads = _spread(module, job, readings, far, seen)
+    is_driver = job.family.role is Role.LOOP
+    folds = zip(fold_jobs, fold_fits, strict=True) if is_driver else ()
     return TrainedPredictor(
         name=job.family.name,
         family=job.family.name,
@@ -369,7 +371,18 @@ def _trained(
         curves=[curve.tolist() for fit in fold_fits for curve in fit.curves],
         spread=spread,
         held_out_spreads=spreads,
+        folds=tuple(_fold(fold_job, fit, module, seen) for fold_job, fit in folds),
     )
+
+
+def _fold(job: _Job, fit: Fit, final: nn.Module, seen: SeenCohort) -> Fold:
+    """Return what a fold fitted, with the probabilities of the final module."""
+    module = job.family.build(job.attributes, job.data.view)
+    module.load_state_dict(fit.weights)
+    if isinstance(module, Ensemble) and isinstance(final, Ensemble):
+        module.temperature.copy_(final.temperature)
+    left_out = frozenset(seen.subjects[row].subject_id for row in job.held_out)
+    return Fold(left_out, module)
 
 
 def _calibrate(

@@ -11,6 +11,7 @@
 classes and is not needed to import them.
 """
 
+from qctkit.testing.attribute_term import AttributeTermContract
 from qctkit.testing.contract import Contract, Finding, expect, run_contract
 from qctkit.testing.edit import EditContract
 from qctkit.testing.exporter import ExporterContract
@@ -26,6 +27,7 @@ from qctkit.testing.validator import ValidatorContract
 from qctkit.testing.writes import writes_only_below
 
 __all__ = [
+    "AttributeTermContract",
     "Contract",
     "EditContract",
     "ExporterContract",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from qctkit.testing.attribute_term import AttributeTermContract
 from qctkit.testing.contract import Contract
 from qctkit.testing.edit import EditContract
 from qctkit.testing.exporter import ExporterContract
@@ -18,6 +19,7 @@ CONTRACTS: Mapping[str, type[Contract]] = {
     "edits": EditContract,
     "transforms": TransformContract,
     "losses": LossContract,
+    "attribute_terms": AttributeTermContract,
     "validators": ValidatorContract,
     "recipes": RecipeContract,
     "exporters": ExporterContract,

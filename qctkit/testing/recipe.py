@@ -1,6 +1,7 @@
 """The contract of recipes, as checks."""
 
-from qctkit.contracts import Recipe, Role
+from qctkit.contracts import AtMost, Recipe, Role
+from qctkit.engine.edits.composition import StartedByAtlas
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.found import installed_registry
 
@@ -32,6 +33,7 @@ class RecipeContract(Contract):
             registry.transform(recipe.transform)
         for name in recipe.preservation:
             registry.loss(name)
+        registry.attribute_term(recipe.attribute_term)
         for name in recipe.validators:
             registry.validator(name)
         self.found(
@@ -53,6 +55,13 @@ class RecipeContract(Contract):
         families = [installed_registry().family(name) for name in self.component.predictors]
         readers = [one.name for one in families if one.role is Role.READER]
         expect(not readers, f"{', '.join(readers)} would be judge and party")
+
+    def test_what_an_atlas_gives_is_given(self) -> None:
+        """Where one of its edits takes what an atlas gives, it starts from the atlas."""
+        named = [installed_registry().edit(name) for name in self.component.edits]
+        waiting = [one.name for one in named if isinstance(one, StartedByAtlas)]
+        words = f"{', '.join(waiting)} would change nothing without from_atlas"
+        expect(self.component.from_atlas or not waiting, words)
 
     def test_its_candidates_are_judged(self) -> None:
         """At least one validator judges its candidates."""
@@ -80,6 +89,7 @@ class RecipeContract(Contract):
     def test_its_numbers_can_be_used(self) -> None:
         """Its weights are at least 0, and its steps and patience at least 1."""
         recipe = self.component
-        expect(all(weight >= 0 for weight in recipe.preservation.values()), "a weight is negative")
+        weights = [one for one in recipe.preservation.values() if not isinstance(one, AtMost)]
+        expect(all(weight >= 0 for weight in weights), "a weight is negative")
         expect(recipe.steps >= 1, f"steps is {recipe.steps}")
         expect(recipe.patience >= 1, f"patience is {recipe.patience}")

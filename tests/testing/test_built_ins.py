@@ -20,6 +20,7 @@ from qctkit.readers.nrrd import NrrdReader
 from qctkit.recipes.femur_morph import femur_morph
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.testing import (
+    AttributeTermContract,
     EditContract,
     ExporterContract,
     LossContract,
@@ -85,6 +86,16 @@ def loss(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.usefixtures("loss")
 class TestLosses(LossContract):
+    pass
+
+
+@pytest.fixture(params=bundled.register_attribute_terms(), ids=lambda one: one.name, scope="class")
+def attribute_term(request: pytest.FixtureRequest) -> None:
+    request.cls.component = request.param
+
+
+@pytest.mark.usefixtures("attribute_term")
+class TestAttributeTerms(AttributeTermContract):
     pass
 
 
