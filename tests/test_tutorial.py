@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import sys
+import sysconfig
 from pathlib import Path
 from runpy import run_path
 
@@ -17,7 +18,8 @@ import pytest
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Origin
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "plugins.md").read_text(encoding="utf-8")
 FOLLOW = run_path(str(DOCS / "follow.py"))
 
@@ -31,16 +33,26 @@ for folder in "$@"; do
 done
 """
 
+# The tutorial's result is installed in the environment of the tests, and a reader of it has it not
+# yet: the bare interpreter sees the environment's packages and none that are installed by link.
+PYTHON = os.path.realpath(sys.executable)
+LINKED = [str(ROOT), str(ROOT / "plugins" / "femur-density")]
+QCTKIT = """\
+#!/bin/sh
+if [ "$1 $2" = "plugins new" ]; then export QCTKIT_PLUGINS=femur-density; fi
+exec {python} -m qctkit "$@"
+"""
+
 
 @pytest.fixture(scope="module")
 def transcript(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What each command said."""
     folder, site, commands = (tmp_path_factory.mktemp(one) for one in ("empty", "site", "bin"))
-    _command(commands / "pip", PIP.format(python=sys.executable, site=site))
-    _command(commands / "qctkit", f'#!/bin/sh\nexec {sys.executable} -m qctkit "$@"\n')
-    _command(commands / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    _command(commands / "pip", PIP.format(python=PYTHON, site=site))
+    _command(commands / "qctkit", QCTKIT.format(python=PYTHON))
+    _command(commands / "python", f'#!/bin/sh\nexec {PYTHON} "$@"\n')
     installed = [folder / one for one in re.findall(r"-e (\S+)", PAGE)]
-    before = [one for one in [os.environ.get("PYTHONPATH")] if one]
+    before = [*LINKED, sysconfig.get_path("purelib")]
     environment = {
         **os.environ,
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
