@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 
 # Each one a distribution of its own, found by its entry point; femur-density comes with setup.
-PLUGINS := plugins/monai-predictor plugins/onnx-only plugins/total-density-validator
+PLUGINS := plugins/height-predictor plugins/monai-predictor plugins/onnx-only \
+	plugins/torchio-affine plugins/total-density-validator
 
 .PHONY: demo test setup dev lint clean
 

@@ -33,6 +33,7 @@ from qctkit.predictors.metrics import expected_calibration_error
 from qctkit.predictors.network import NetworkFamily, network_families
 from qctkit.predictors.physical import PhysicalFamily, fit_on_features
 from qctkit.predictors.spread import FeatureReader
+from qctkit.predictors.voxel_ridge import VoxelRidgeFamily
 from qctkit.simulate import draw_person, simulate_person
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW, View, see
@@ -216,6 +217,7 @@ def _whole_work(plan: Plan) -> list[tuple[PredictorFamily, int, int]]:
     work += [(PhysicalFamily(), size, k) for size in plan.sizes for k in repeats]
     work += [(MeasuredFamily(), size, k) for size in plan.sizes for k in repeats]
     work += [(DensityFamily(), size, k) for size in plan.sizes for k in repeats]
+    work += [(VoxelRidgeFamily(), size, k) for size in plan.sizes for k in repeats]
     hip = networks[NETWORK]
     work += [(_scheduled(hip, size), size, k) for size in (few, many) for k in repeats]
     work += [

@@ -5,16 +5,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qctkit import contracts, hookspecs, plugin, testing
+from qctkit import hookspecs, plugin, testing
 from qctkit.testing.contracts import CONTRACTS
 
 PAGE = Path(__file__).with_name("hooks.md")
 
 CONTRACT_OF = {
+    "register_attributes": "Attribute",
     "register_readers": "Reader",
     "register_predictors": "PredictorFamily",
     "register_edits": "Edit",
+    "register_transforms": "Transform",
     "register_losses": "LossTerm",
+    "register_attribute_terms": "AttributeTerm",
     "register_validators": "Validator",
     "register_recipes": "Recipe",
     "register_exporters": "Exporter",
@@ -27,7 +30,9 @@ Made from the code by `python docs/hooks.py`; do not edit. [The tutorial](plugin
 This is plugin API {hookspecs.API_VERSION}. A plugin's module states the version that it was written
 for, `QCTKIT_API = "{hookspecs.API_VERSION}"`; it loads where the major version is the same and the
 minor version no newer. A minor version only adds. What a major version will take away is announced
-in the changelog, and warned of for one minor version before.
+in the changelog, and warned of for one minor version before: such a hook is marked here as
+outdated, `qctkit plugins list` says which of your plugins use it and what to write instead, and a
+name of `qctkit.plugin` gives a `PluginApiWarning` where it is asked for.
 
 A hook is a function of the entry point's module, marked `@hookimpl` and named as below. A
 `register_*` hook returns components, which carry their own name; it is called when one of its kind
@@ -50,8 +55,10 @@ def page() -> str:
 def _hook(name: str, function: Any) -> str:
     signature = str(inspect.signature(function)).replace("'", "").replace('"', "")
     lines = [f"## `{name}{_plain(signature)}`\n", _docstring(function)]
+    if name in hookspecs.DEPRECATED:
+        lines.append(f"**Outdated:** {hookspecs.DEPRECATED[name].words(name)}.\n")
     if name in CONTRACT_OF:
-        lines.append(_contract(getattr(contracts, CONTRACT_OF[name])))
+        lines.append(_contract(getattr(plugin, CONTRACT_OF[name])))
     return "\n".join(lines)
 
 
@@ -74,7 +81,7 @@ def _is_member(name: str, member: object) -> bool:
 def _signature(name: str, member: Any) -> str:
     if isinstance(member, property):
         returned = inspect.signature(member.fget).return_annotation
-        return f"{name}: {_plain(str(returned))}"
+        return f"{name}: {_plain(getattr(returned, '__name__', str(returned)))}"
     signature = inspect.signature(member)
     kept = [one for one in signature.parameters.values() if one.name != "self"]
     shown = _plain(str(signature.replace(parameters=kept)))
@@ -82,7 +89,7 @@ def _signature(name: str, member: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    for prefix in ("pathlib.", "collections.abc.", "'", '"'):
+    for prefix in ("typing.", "pathlib.", "collections.abc.", "'", '"'):
         text = text.replace(prefix, "")
     return text
 

@@ -12,6 +12,7 @@ from qctkit.hookspecs import PROJECT
 
 if TYPE_CHECKING:
     from qctkit.contracts import (
+        AttributeTerm,
         Edit,
         Exporter,
         LossTerm,
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
         Recipe,
         Validator,
     )
+    from qctkit.subject import Attribute
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookimpl
+def register_attributes() -> "Sequence[Attribute]":
+    """Return sex, age and weight."""
+    from qctkit.subject import AGE, SEX, WEIGHT
+
+    return (SEX, AGE, WEIGHT)
 
 
 @hookimpl
@@ -68,6 +78,7 @@ def register_predictors() -> "Sequence[PredictorFamily]":
 def register_edits() -> "Sequence[Edit]":
     """Return the edits of density, shape and soft tissue, and the study's free voxels."""
     from qctkit.engine.edits.cohort_change import CohortDensity, CohortShape, cohort_tissue
+    from qctkit.engine.edits.cohort_modes import CohortModes
     from qctkit.engine.edits.density_field import DensityField
     from qctkit.engine.edits.morph import Morph
     from qctkit.engine.edits.soft_tissue import SoftTissue
@@ -80,16 +91,39 @@ def register_edits() -> "Sequence[Edit]":
         CohortDensity(),
         cohort_tissue(),
         CohortShape(),
+        CohortModes(),
         Voxel(),
     )
 
 
 @hookimpl
 def register_losses() -> "Sequence[LossTerm]":
-    """Return the preservation terms."""
+    """Return the preservation terms: on parameters first, then on what the image shows."""
+    from qctkit.engine.losses.cortical_shell import CorticalShell
+    from qctkit.engine.losses.mahalanobis import Mahalanobis
+    from qctkit.engine.losses.noise_spectrum import NoiseSpectrum
     from qctkit.engine.losses.preservation import Bending, Size, Smoothness, TotalVariation
+    from qctkit.engine.losses.similarity import GradientSimilarity, StructureSimilarity
 
-    return (Size(), Smoothness(), Bending(), TotalVariation())
+    return (
+        Size(),
+        Smoothness(),
+        Bending(),
+        Mahalanobis(),
+        TotalVariation(),
+        StructureSimilarity(),
+        GradientSimilarity(),
+        CorticalShell(),
+        NoiseSpectrum(),
+    )
+
+
+@hookimpl
+def register_attribute_terms() -> "Sequence[AttributeTerm]":
+    """Return the terms for readings: squared error, a margin for classes, learned weights."""
+    from qctkit.engine.losses.attributes import ClassMargin, SquaredError, UncertaintyWeighted
+
+    return (SquaredError(), ClassMargin(), UncertaintyWeighted())
 
 
 @hookimpl

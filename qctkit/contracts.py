@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from qctkit.errors import PluginError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -299,8 +301,8 @@ class Grid(Protocol):
         - ``displaced`` gives at each position x what lay at x + ``displacement_mm(x)``, frame
           positions ``(N or 1, D, H, W, 3)`` to mm of the same shape with the batch; where that is
           zero, values stay exactly as they are; beyond the grid its border value holds;
-        - the view interpolates trilinearly, with gradient to the displacement; a scan's own
-          voxels follow cubic splines, without gradient;
+        - a view interpolates trilinearly, with gradient to the displacement, where that is looked
+          for; given displacements, and a scan's own voxels, follow cubic splines;
         - ``blur`` gives a change of true HU ``(N, D, H, W)`` as a scanner with that blur shows it;
           the view is too coarse to show the blur and gives the change as it is.
     """
@@ -424,6 +426,46 @@ class Edit(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Transformed:
+    """What a transform makes of a scan, on the scan's own grid.
+
+    Attributes:
+        voxels: ``(D, H, W)``, in the unit of the scan.
+        femur: bool ``(D, H, W)``: the femur where it now is.
+        figures: how far it went, by name with unit; of a map that moves things also its
+            ``least_determinant``.
+    """
+
+    voxels: NDArray[Any]
+    femur: Mask
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+class Transform(Protocol):
+    """A random change of a scan that nothing drives, as plain augmentation makes it.
+
+    Contract:
+        - the same scan and seed give the same result, to the last bit;
+        - neither the volume nor the femur that it is given is changed;
+        - some femur is left in the scan.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """What it changes, in plain words."""
+        ...
+
+    def apply(self, volume: Volume, femur: FemurMask, seed: int) -> Transformed:
+        """Return the scan changed in a way that the seed draws."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class Change:
     """The state of an edit that preservation terms judge: the scene before and after it."""
 
@@ -439,7 +481,8 @@ class LossTerm(Protocol):
     Contract:
         - gives ``(N,)`` values of at least 0, unit-free, 0 at the identity;
         - each value depends on its own sample alone;
-        - its gradient is finite everywhere, the identity included.
+        - its gradient is finite everywhere, the identity included;
+        - with ``default_weight`` beside these members, a bound's weight sets out from it.
     """
 
     @property
@@ -450,6 +493,68 @@ class LossTerm(Protocol):
     def __call__(self, change: Change) -> Tensor:
         """Return the cost of each sample's change, ``(N,)``."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """What one predictor in the loop reads, beside what it should.
+
+    Attributes:
+        read, wanted: readings ``(N, C)``.
+        typical_error: ``(C,)``, the error on unseen subjects.
+        side: ``(N, C)``: of the logit of a class, 1 or -1 for the side of the class asked for; 0
+            for an amount.
+    """
+
+    read: Tensor
+    wanted: Tensor
+    typical_error: Tensor
+    side: Tensor
+
+    @property
+    def error(self) -> Tensor:
+        """How far readings lie above what is wanted, ``(N, C)``, in typical errors."""
+        return (self.read - self.wanted) / self.typical_error
+
+
+class AttributeTerm(Protocol):
+    """What it costs that predictors in the loop read something else than they should.
+
+    Contract:
+        - gives ``(N, C)`` values of at least 0, unit-free, 0 where a reading is as wanted;
+        - near that, it is the squared error in typical errors: a cost of 0.15^2 counts as reached;
+        - each value depends on its own reading alone, and its gradient is finite.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique name among its kind."""
+        ...
+
+    def __call__(self, gap: Gap) -> Tensor:
+        """Return the cost of each reading, ``(N, C)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A bound on what a preservation term may cost, in place of a weight.
+
+    The loop finds the weight that keeps it, for each candidate by itself. A candidate that cannot
+    keep it is refused.
+
+    Raises:
+        PluginError: the cost is not above 0.
+    """
+
+    cost: float
+
+    def __post_init__(self) -> None:
+        if not self.cost > 0.0:
+            raise PluginError(
+                f"a loss term is bounded by {self.cost:g}; a bound must be above 0, since every "
+                "change costs something"
+            )
 
 
 @dataclass(frozen=True)
@@ -559,7 +664,7 @@ class Recipe:
         predictors: names of the predictors that drive the loop; none may be a reader.
         edits: names of the edits, in the order in which they are applied: density in the source's
             own anatomy first, then what moves it.
-        preservation: weight of each loss term, by name.
+        preservation: weight of each loss term, or the bound that it must keep, by name.
         validators: names; a candidate is accepted when all pass.
         may_carry: attributes that the edits could carry, if the cohort shows that it does.
         carried_by: the predictor whose skill on unseen subjects decides what is carried.
@@ -570,16 +675,20 @@ class Recipe:
         held: parameters of the edits, ``edit.parameter``, that stay at their start.
         follows_measures: aim at what every measure of the drivers should become, where they read
             from measures, and not only at what they should read.
+        attribute_term: name of the term that says what missing an aim costs.
+        transform: name of a transform in place of edits: nothing is optimised, nothing is carried,
+            and all labels stay the source's. What is above but name, account and validators is
+            then left empty.
     """
 
     name: str
     account: str
-    predictors: tuple[str, ...]
-    edits: tuple[str, ...]
-    preservation: Mapping[str, float]
-    validators: tuple[str, ...]
-    may_carry: tuple[str, ...]
-    carried_by: str
+    predictors: tuple[str, ...] = ()
+    edits: tuple[str, ...] = ()
+    preservation: Mapping[str, float | AtMost] = field(default_factory=dict)
+    validators: tuple[str, ...] = ()
+    may_carry: tuple[str, ...] = ()
+    carried_by: str = ""
     least_r2: float = 0.1
     drives_all: bool = False
     steps: int = 150
@@ -587,3 +696,16 @@ class Recipe:
     from_atlas: bool = False
     held: tuple[str, ...] = ()
     follows_measures: bool = False
+    attribute_term: str = "squared-error"
+    transform: str = ""
+
+    @property
+    def changed_by(self) -> tuple[str, ...]:
+        """Names of what changes a scan: the edits, or the transform."""
+        return (self.transform,) if self.transform else self.edits
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether anything of it asks for an optimisation, which a transform cannot have."""
+        driven = (self.predictors, self.edits, self.preservation, self.may_carry, self.carried_by)
+        return any(driven) or self.drives_all

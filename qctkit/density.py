@@ -55,7 +55,7 @@ def measure_density(
 
     A small or thin mask with nothing deeper than 5 mm gives the mean of its deepest voxels.
     """
-    inside, depth_mm = _depths(femur, volume.spacing_mm)
+    inside, depth_mm = depths(femur, volume.spacing_mm)
     core = depth_mm >= min(CORE_DEPTH_MM, float(depth_mm.max()))
     values = volume.voxels[inside].astype(np.float64)
     low, high = band.limits_hu(window)
@@ -66,6 +66,19 @@ def measure_density(
         bone_band_share=float(in_band.mean()),
         bone_band_peak_hu=band_peak_hu(values, (low, high)),
     )
+
+
+def depths(
+    femur: FemurMask, spacing_mm: tuple[float, float, float]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the mask, and the depth in mm of each of its voxels below the surface ``(V,)``."""
+    corners = [(axis.min(), axis.max() + 1) for axis in np.nonzero(femur.voxels)]
+    box = tuple(slice(int(a), int(b)) for a, b in corners)
+    depth = np.zeros(femur.voxels.shape, dtype=np.float64)
+    depth[box] = ndimage.distance_transform_edt(np.pad(femur.voxels[box], 1), sampling=spacing_mm)[
+        1:-1, 1:-1, 1:-1
+    ]
+    return femur.voxels, depth[femur.voxels]
 
 
 def bone_histogram(
@@ -162,19 +175,6 @@ def _line(subjects: Sequence[Subject], figure: NDArray[np.float64]) -> DensityLi
         float(figure.min()),
         float(figure.max()),
     )
-
-
-def _depths(
-    femur: FemurMask, spacing_mm: tuple[float, float, float]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return the mask, and the depth in mm of each of its voxels below the surface."""
-    corners = [(axis.min(), axis.max() + 1) for axis in np.nonzero(femur.voxels)]
-    box = tuple(slice(int(a), int(b)) for a, b in corners)
-    depth = np.zeros(femur.voxels.shape, dtype=np.float64)
-    depth[box] = ndimage.distance_transform_edt(np.pad(femur.voxels[box], 1), sampling=spacing_mm)[
-        1:-1, 1:-1, 1:-1
-    ]
-    return femur.voxels, depth[femur.voxels]
 
 
 def _or_nan(value: float | None) -> float:

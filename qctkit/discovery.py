@@ -6,6 +6,7 @@ A plugin that cannot be used is kept by name with its reason; the others go on.
 import difflib
 import inspect
 import os
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import pluggy
 
 from qctkit import bundled, hookspecs
 from qctkit.errors import PluginError
-from qctkit.hookspecs import API_VERSION, PROJECT
+from qctkit.hookspecs import API_VERSION, PROJECT, PluginApiWarning
 from qctkit.onnx_plugin import onnx_plugin
 
 GROUP = "qctkit"
@@ -39,6 +40,7 @@ class PluginState:
         target: what the entry point names, a module as a rule.
         disabled: installed and not selected, and so not imported.
         problem: why it is broken, empty where it is not.
+        warnings: what it uses that a later version of the plugin API takes away, a sentence each.
     """
 
     name: str
@@ -47,6 +49,7 @@ class PluginState:
     target: str = ""
     disabled: bool = False
     problem: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def status(self) -> Literal["loaded", "disabled", "broken"]:
@@ -91,7 +94,10 @@ def discover(
             twins = [one for one, _ in found if one.name == state.name]
             states.append(replace(state, problem=_clash(twins)))
         else:
-            states.append(replace(state, problem=_load(manager, point)))
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", PluginApiWarning)
+                problem = _load(manager, point)
+            states.append(replace(state, problem=problem, warnings=_outdated(said)))
     return manager, tuple(states)
 
 
@@ -157,6 +163,15 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint) -> str:
     return problem
 
 
+def _outdated(said: Iterable[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Return the warnings of the plugin API, in words; others go on to whoever listens."""
+    own = [one for one in said if issubclass(one.category, PluginApiWarning)]
+    for one in said:
+        if one not in own:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return tuple(dict.fromkeys(str(one.message) for one in own))
+
+
 def _wrong_api(plugin: object) -> str:
     stated = getattr(plugin, API_NAME, None)
     if stated is None:
@@ -184,6 +199,8 @@ def _wrong_hooks(manager: pluggy.PluginManager, plugin: object) -> str:
                 return f"{name} has no @hookimpl, so it would never be called"
             continue
         marked += 1
+        if name in hookspecs.DEPRECATED:
+            warnings.warn(hookspecs.DEPRECATED[name].words(name), PluginApiWarning, stacklevel=2)
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""

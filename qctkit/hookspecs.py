@@ -5,7 +5,8 @@ through these same hooks. The other hooks observe a run: they are given copies, 
 return is dropped. ``docs/hooks.md`` is made from this page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
 
     from qctkit.cohort import Record
     from qctkit.contracts import (
+        AttributeTerm,
         Edit,
         Exporter,
         LossTerm,
         PredictorFamily,
         Reader,
         Recipe,
+        Transform,
         Validator,
     )
+    from qctkit.subject import Attribute
 
 PROJECT = "qctkit"
 
@@ -34,7 +38,40 @@ A new minor version only adds; what a major version will take away is announced 
 and warned of for one minor version before.
 """
 
+
+@dataclass(frozen=True)
+class Deprecation:
+    """What a plugin still may use and a later version of the API takes away.
+
+    Attributes:
+        removed_in: that version, a major one.
+        instead: what to write in its place, for authors: "return it from register_edits".
+    """
+
+    removed_in: str
+    instead: str
+
+    def words(self, name: str) -> str:
+        """Return what is said to who uses it."""
+        return f"{name} goes with plugin API {self.removed_in}; {self.instead}"
+
+
+DEPRECATED: Mapping[str, Deprecation] = {}
+"""Hooks, and names of ``qctkit.plugin``, that are on their way out. An entry stays for one minor
+version at least; with the major version that it names, it goes together with what it names."""
+
+
+class PluginApiWarning(FutureWarning):
+    """Warned when a plugin uses what a later version of the API takes away."""
+
+
 hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@hookspec
+def register_attributes() -> "Sequence[Attribute]":
+    """Return attributes of subjects, which tables, cohorts, predictors and targets then know."""
+    return ()
 
 
 @hookspec
@@ -56,8 +93,20 @@ def register_edits() -> "Sequence[Edit]":
 
 
 @hookspec
+def register_transforms() -> "Sequence[Transform]":
+    """Return transforms for recipes that optimise nothing: plain augmentation, for comparison."""
+    return ()
+
+
+@hookspec
 def register_losses() -> "Sequence[LossTerm]":
-    """Return preservation terms that recipes can weigh."""
+    """Return preservation terms that recipes can weigh or bound."""
+    return ()
+
+
+@hookspec
+def register_attribute_terms() -> "Sequence[AttributeTerm]":
+    """Return terms that say what missing a target costs, of which a recipe names one."""
     return ()
 
 

@@ -5,22 +5,27 @@ it is first asked for, so that a plugin can be discovered without loading NumPy.
 """
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from qctkit.hookspecs import API_VERSION, PROJECT
+from qctkit import hookspecs
+from qctkit.hookspecs import API_VERSION, PROJECT, PluginApiWarning
 
 if TYPE_CHECKING:
     from qctkit.calibration import Calibration
     from qctkit.cohort import Cohort, FemurMask, MaskOrigin, MemoryCohort, Record, Sample, Side
     from qctkit.contracts import (
+        AtMost,
+        AttributeTerm,
         Candidate,
         Change,
         Displacement,
         Edit,
         Exporter,
         FoundScan,
+        Gap,
         Grid,
         LossTerm,
         PredictorFamily,
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
         Scan,
         Scene,
         TrainingData,
+        Transform,
+        Transformed,
         Validator,
         Verdict,
     )
@@ -64,9 +71,9 @@ _HOMES = {
         "Cohort", "FemurMask", "MaskOrigin", "MemoryCohort", "Record", "Sample", "Side",
     ),
     "qctkit.contracts": (
-        "Candidate", "Change", "Displacement", "Edit", "Exporter", "FoundScan", "Grid", "LossTerm",
-        "PredictorFamily", "Reader", "Reading", "Recipe", "Role", "Scan", "Scene", "TrainingData",
-        "Validator", "Verdict",
+        "AtMost", "AttributeTerm", "Candidate", "Change", "Displacement", "Edit", "Exporter",
+        "FoundScan", "Gap", "Grid", "LossTerm", "PredictorFamily", "Reader", "Reading", "Recipe",
+        "Role", "Scan", "Scene", "TrainingData", "Transform", "Transformed", "Validator", "Verdict",
     ),
     "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
     "qctkit.errors": (
@@ -85,7 +92,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "API_VERSION",
+    "AtMost",
     "Attribute",
+    "AttributeTerm",
     "Calibration",
     "Candidate",
     "Change",
@@ -99,6 +108,7 @@ __all__ = [
     "FemurFrame",
     "FemurMask",
     "FoundScan",
+    "Gap",
     "Geometry",
     "Grid",
     "InputError",
@@ -107,6 +117,7 @@ __all__ = [
     "MaskOrigin",
     "MemoryCohort",
     "OutputExistsError",
+    "PluginApiWarning",
     "PluginError",
     "PredictorError",
     "PredictorFamily",
@@ -124,6 +135,8 @@ __all__ = [
     "Side",
     "Subject",
     "TrainingData",
+    "Transform",
+    "Transformed",
     "Unit",
     "Validator",
     "Verdict",
@@ -141,4 +154,7 @@ def __getattr__(name: str) -> Any:
     """Return a public name, importing its module (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'qctkit.plugin' has no attribute {name!r}")
+    if name in hookspecs.DEPRECATED:
+        words = hookspecs.DEPRECATED[name].words(f"qctkit.plugin.{name}")
+        warnings.warn(words, PluginApiWarning, stacklevel=2)
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from qctkit.errors import QctkitError
+from qctkit.subject import ATTRIBUTES, Attribute, know
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,7 +44,9 @@ def in_processes(
         return
     context = get_context("spawn")  # a fork would copy threads' locks in whatever state they are
     ears, mouth = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(workers, len(items)), context, _end_with_parent, (ears,))
+    pool = ProcessPoolExecutor(
+        min(workers, len(items)), context, _begin, (ears, [*ATTRIBUTES.values()])
+    )
     with ears, mouth, pool:
         try:
             with _deaf_to_interrupts():
@@ -59,6 +62,12 @@ def in_processes(
             mouth.close()  # what the workers are at is not wanted any more
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _begin(ears: Connection, attributes: Sequence[Attribute]) -> None:
+    """Know what the parent knows of attributes, and end with it."""
+    know(attributes)
+    _end_with_parent(ears)
 
 
 def _end_with_parent(ears: Connection) -> None:

@@ -16,27 +16,34 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from qctkit.discovery import BUNDLED, PluginState, discover, in_words
-from qctkit.errors import PluginError, PluginRunError
+from qctkit.errors import InputError, PluginError, PluginRunError
 from qctkit.guarded_reader import GuardedReader
+from qctkit.subject import know
 
 if TYPE_CHECKING:
     import click
 
     from qctkit.contracts import (
+        AttributeTerm,
         Edit,
         Exporter,
         LossTerm,
         PredictorFamily,
         Reader,
         Recipe,
+        Transform,
         Validator,
     )
+    from qctkit.subject import Attribute
 
 KINDS = {
+    "attributes": "attribute",
     "readers": "reader",
     "predictors": "predictor",
     "edits": "edit",
+    "transforms": "transform",
     "losses": "loss",
+    "attribute_terms": "attribute term",
     "validators": "validator",
     "recipes": "recipe",
     "exporters": "exporter",
@@ -84,6 +91,10 @@ class Registry:
             for one in self.found
         )
 
+    def attributes(self) -> "tuple[Attribute, ...]":
+        """Return all attributes of subjects; from then on this process knows them."""
+        return tuple(self._of("attributes").components.values())
+
     def readers(self) -> "tuple[Reader, ...]":
         """Return all readers; those of plugins raise only what their contract allows."""
         return tuple(
@@ -105,9 +116,19 @@ class Registry:
         edit: Edit = self.component("edits", name)
         return edit
 
+    def transform(self, name: str) -> "Transform":
+        """Return a transform by name."""
+        transform: Transform = self.component("transforms", name)
+        return transform
+
     def loss(self, name: str) -> "LossTerm":
         """Return a preservation term by name."""
         term: LossTerm = self.component("losses", name)
+        return term
+
+    def attribute_term(self, name: str) -> "AttributeTerm":
+        """Return an attribute term by name."""
+        term: AttributeTerm = self.component("attribute_terms", name)
         return term
 
     def validator(self, name: str) -> "Validator":
@@ -209,10 +230,14 @@ class Registry:
             owner = self.owner(kind, name)
             if owner is None:
                 raise
-            raise PluginRunError(
-                f"plugin {owner.name} ({owner.origin}) failed: {KINDS[kind]} {name}, {doing}: "
-                f"{in_words(error)}"
-            ) from error
+            words = _component_failed(owner, kind, name, f"{doing}: {in_words(error)}")
+            raise PluginRunError(words) from error
+
+    def component_failed(self, kind: str, name: str, what: str) -> None:
+        """Keep and tell of a failure of a plugin's component that happened in another process."""
+        owner = self.owner(kind, name)
+        if owner is not None:
+            self.failed(PluginRunError(_component_failed(owner, kind, name, what)))
 
     @contextmanager
     def guarding_all(self, doing: str) -> Iterator[None]:
@@ -294,7 +319,18 @@ class Registry:
         for hook in self._hooks(f"register_{kind}"):
             for component in self._ask(hook):
                 self._enter(found, kind, component, hook.plugin_name)
+        if kind == "attributes":
+            self._make_known(found)
         return found
+
+    def _make_known(self, found: _Kind) -> None:
+        """Make attributes known to this process; one that cannot be is left out."""
+        for name, attribute in [*found.components.items()]:
+            try:
+                know([attribute])
+            except InputError as error:
+                self._blame(found.owners[name], str(error))
+                del found.components[name]
 
     def _enter(self, found: _Kind, kind: str, component: Any, plugin: str) -> None:
         """Enter a component; of two with one name a built-in stays, and otherwise neither does."""
@@ -345,6 +381,10 @@ class Registry:
         return plugin
 
 
+def _component_failed(owner: PluginState, kind: str, name: str, what: str) -> str:
+    return f"plugin {owner.name} ({owner.origin}) failed: {KINDS[kind]} {name}, {what}"
+
+
 def load_registry(
     points: Iterable[EntryPoint] | None = None,
     *,
@@ -366,4 +406,5 @@ def load_registry(
     for one in found:
         if one.status == "broken":
             registry.say(f"plugin {one.name} ({one.origin}) is broken: {one.problem}")
+    registry.attributes()  # at once: a table or a file may hold them
     return registry

@@ -1,13 +1,20 @@
-"""The names, types and shapes of everything in a cohort file, format 1.
+"""The names, types and shapes of everything in a cohort file, formats 1 and 2.
+
+Format 2 is format 1 with attributes of subjects that plugins define: ``ATTRIBUTES`` defines them,
+and each has the attributes and columns that ``sample_attributes`` and ``table_columns`` add.
 
 What they mean is written once, in ``docs/cohort-format.md``; tests hold that page, this module and
 a real file against one another.
 """
 
+from collections.abc import Collection, Iterable, Mapping
+
 FORMAT = "qctkit-cohort"
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""Without and with attributes that plugins define."""
 
 RUN = "run"
+ATTRIBUTES = "attributes"
 TABLE = "table"
 REFUSED = "refused"
 SAMPLES = "samples"
@@ -125,3 +132,39 @@ TABLE_COLUMNS = {
     SHA256: "text",
 }
 """Columns of the table, one value a sample: type by name."""
+
+
+def format_version(others: Collection[str]) -> int:
+    """Return the version of a file whose subjects have these attributes beside the core's."""
+    return FORMAT_VERSIONS[bool(others)]
+
+
+def sample_attributes(others: Iterable[str]) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+    """Return the attributes of a sample, those of other subjects' attributes among them."""
+    return {**SAMPLE_ATTRIBUTES, **{name: (kind, ()) for name, kind in _added(others).items()}}
+
+
+def optional_together(others: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return what a sample may lack, see ``OPTIONAL_TOGETHER``."""
+    added = (tuple(f"@{part}" for part in _added([name])) for name in others)
+    return (*OPTIONAL_TOGETHER, *added)
+
+
+def table_columns(others: Iterable[str]) -> Mapping[str, str]:
+    """Return the columns of the table, those of other subjects' attributes last."""
+    return {**TABLE_COLUMNS, **_added(others)}
+
+
+def is_taken(name: str) -> bool:
+    """Whether the cohort file has something else of the name of an attribute."""
+    taken = {*SAMPLE_ATTRIBUTES, *TABLE_COLUMNS, *SAMPLE_DATASETS}
+    return name.endswith("_origin") or name in taken
+
+
+def _added(others: Iterable[str]) -> dict[str, str]:
+    """Return what attributes of subjects have in a file: a value and its origin each."""
+    return {
+        f"{name}{end}": kind
+        for name in others
+        for end, kind in (("", "float64"), ("_origin", "text"))
+    }

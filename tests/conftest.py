@@ -1,6 +1,6 @@
 """Phantoms, small enough that every test builds its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -8,9 +8,11 @@ import torch
 
 from qctkit.cohort import Sample, Synthesis
 from qctkit.frame import FemurFrame, locate
-from qctkit.subject import Sex, Subject
+from qctkit.subject import ATTRIBUTES, Attribute, Sex, Subject, know
 from qctkit.testing.femurs import make_femur, make_people
 from qctkit.view import View, spacing_of
+from tests.browser import chromium  # noqa: F401 # a fixture of every folder
+from tests.small_run import small_run  # noqa: F401 # a fixture of every folder
 
 torch.set_num_threads(1)
 
@@ -32,6 +34,14 @@ def sample() -> Sample:
 @pytest.fixture(scope="session")
 def frame(sample: Sample) -> FemurFrame:
     return locate(sample.femur, sample.volume.geometry)
+
+
+@pytest.fixture
+def grip() -> Iterator[str]:
+    """An attribute that no plugin registers, known while a test runs."""
+    know([Attribute("grip_strength_kg", "continuous", "kg", 0.0, 120.0)])
+    yield "grip_strength_kg"
+    ATTRIBUTES.pop("grip_strength_kg", None)
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from qctkit import bundled
+from qctkit import bundled, hookspecs, plugin
 from qctkit.contracts import FoundScan, Scan
 from qctkit.discovery import BUNDLED, VARIABLE
 from qctkit.errors import PluginError, PluginRunError, ScanError
-from qctkit.plugin import API_VERSION, Recipe, hookimpl
+from qctkit.hookspecs import Deprecation
+from qctkit.plugin import API_VERSION, Attribute, PluginApiWarning, Recipe, hookimpl
 from qctkit.readers.choose import find_one
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.registry import KINDS, load_registry
+from qctkit.subject import ATTRIBUTES
 
 Install = Callable[..., EntryPoint]
 BUILT_IN_EDITS = tuple(sorted(one.name for one in bundled.register_edits()))
@@ -59,7 +61,8 @@ def _recipe(name: str) -> Recipe:
 def test_the_built_in_components_come_through_the_hooks() -> None:
     registry = load_registry(())
     assert registry.names("edits") == BUILT_IN_EDITS
-    assert registry.names("losses") == ("bending", "size", "smoothness", "total-variation")
+    assert {"size", "total-variation", "structure-similarity"} <= set(registry.names("losses"))
+    assert "squared-error" in registry.names("attribute_terms")
     assert {"attributes", "density", "structure"} <= set(registry.names("validators"))
     assert {"bone-density", "sex-network", "reader-network"} <= set(registry.names("predictors"))
     assert "voxel-baseline" in registry.names("recipes")
@@ -69,7 +72,9 @@ def test_the_built_in_components_come_through_the_hooks() -> None:
     assert owners == {BUNDLED}
 
 
-@pytest.mark.parametrize("kind", ["edit", "loss", "validator", "family", "recipe", "exporter"])
+@pytest.mark.parametrize(
+    "kind", ["edit", "loss", "attribute_term", "validator", "family", "recipe", "exporter"]
+)
 def test_every_component_is_found_by_the_name_it_carries(kind: str) -> None:
     registry = load_registry(())
     plural = {"loss": "losses", "family": "predictors"}.get(kind, f"{kind}s")
@@ -332,7 +337,75 @@ def test_the_plugins_that_made_something_are_named_with_their_versions() -> None
 def test_every_kind_has_a_hook() -> None:
     assert {f"register_{kind}" for kind in KINDS} == {
         name for name in vars(bundled) if name.startswith("register_")
-    } | {"register_commands"}
+    } | {"register_commands", "register_transforms"}
+
+
+def test_the_core_s_attributes_come_by_the_same_route_and_keep_their_names(
+    install: Install,
+) -> None:
+    theirs = Attribute("age_years", "continuous", "years", 0.0, 999.0)
+    registry = load_registry([install("old", register_attributes=lambda: (theirs,))])
+    assert registry.names("attributes") == ("age_years", "sex", "weight_kg")
+    assert registry.attributes()[1].high == ATTRIBUTES["age_years"].high == 120.0
+    assert "registered by both qctkit (built in) and old" in registry.plugins[0].problem
+
+
+def test_a_plugins_attribute_is_known_as_soon_as_plugins_are_loaded(install: Install) -> None:
+    grip = Attribute("grip_kg", "continuous", "kg", 0.0, 120.0)
+    load_registry([install("hand", register_attributes=lambda: (grip,))])
+    assert ATTRIBUTES.pop("grip_kg") == grip
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: (Attribute("grip", "continuous", "kg", 0.0, 120.0),), "such as height_kg"),
+        (lambda: (Attribute("spacing_mm", "continuous", "mm", 0.0, 1.0),), "has a column"),
+    ],
+)
+def test_an_attribute_that_cannot_be_breaks_its_plugin_alone(
+    install: Install, make: Callable[[], object], words: str
+) -> None:
+    registry = load_registry([install("hand", register_attributes=make)], say=lambda _: None)
+    assert words in registry.plugins[0].problem
+    assert registry.names("attributes") == ("age_years", "sex", "weight_kg")
+
+
+OUTDATED = {
+    "register_losses": Deprecation("2.0", "return them from register_terms"),
+    "Mask": Deprecation("2.0", "write NDArray[np.bool_]"),
+}
+
+
+def test_a_plugin_that_uses_what_goes_with_a_later_api_loads_and_is_told(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hookspecs, "DEPRECATED", OUTDATED)
+    old = install("old", register_losses=lambda: ())
+    new = install("new", register_edits=lambda: ())
+    newer, older = load_registry([old, new]).plugins
+    assert (older.status, newer.warnings) == ("loaded", ())
+    assert older.warnings == (
+        "register_losses goes with plugin API 2.0; return them from register_terms",
+    )
+
+
+def test_a_name_on_its_way_out_warns_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hookspecs, "DEPRECATED", OUTDATED)
+    words = r"qctkit\.plugin\.Mask goes with plugin API 2\.0; write NDArray"
+    with pytest.warns(PluginApiWarning, match=words):
+        assert plugin.Mask is not None
+
+
+def test_what_is_on_its_way_out_is_still_there_and_goes_with_a_later_major_version() -> None:
+    ours = int(API_VERSION.split(".")[0])
+    for name, one in hookspecs.DEPRECATED.items():
+        assert hasattr(hookspecs, name) or name in plugin.__all__
+        major, minor = (int(part) for part in one.removed_in.split("."))
+        assert (major, minor) > (ours, 0)
+        assert minor == 0
 
 
 class _Careless:

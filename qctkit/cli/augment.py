@@ -103,8 +103,8 @@ def command(
 
     if sum(map(bool, (targets, asked, limits))) > 1:
         raise InputError("--targets, --target and --target-where exclude one another; give one")
+    registry = chosen_registry()  # first, since attributes of plugins may be asked for
     every, drawn_from = read_asked(asked), read_limits(limits)
-    registry = chosen_registry()
     chosen = registry.recipe(recipe)
     page = output.with_suffix(".summary.html")
     refuse_existing_output(output, overwrite=overwrite, resume=resume)

@@ -1,12 +1,13 @@
 """``qctkit info``."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from qctkit.cli.chosen import chosen_registry
 from qctkit.cli.options import cohort_argument, json_option
 from qctkit.cli.outcome import outcome_lines
 
@@ -51,21 +52,22 @@ def command(cohort: Path, show_all: bool, name: str | None, as_json: bool) -> No
                 "what there is"
             ) from missing
         return
-    for title, words in _summary(found):
+    for title, words in _summary(found, _registered(found)):
         click.echo(f"{title + ':':<13} {words}")
     rows = found["samples"] if show_all else found["samples"][:ROWS_SHOWN]
     if rows:
         click.echo()
         head = ("sample", "sex", "age_years", "weight_kg", "side", "shape", "spacing_mm", "mask")
-        click.echo(LINE.format(*head))
+        click.echo("  ".join((LINE.format(*head), *found["other_attributes"])))
     for row in rows:
-        click.echo(_line(row))
+        others = (f"{_number(row[one]):>{len(one)}}" for one in found["other_attributes"])
+        click.echo("  ".join((_line(row), *others)))
     left = len(found["samples"]) - len(rows)
     if left:
         click.echo(f"... and {left} more; --all lists every sample")
 
 
-def _summary(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _summary(found: Mapping[str, Any], registered: Collection[str]) -> Iterator[tuple[str, str]]:
     """Give titles and words, the most asked for first."""
     counts = found["counts"]
     yield (
@@ -79,6 +81,11 @@ def _summary(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "sex", _counts(found["sex"])
     yield "age_years", _range(found["age_years"])
     yield "weight_kg", _range(found["weight_kg"])
+    for other, defined in found["other_attributes"].items():
+        unknown = (
+            "" if other in registered else "; no plugin here registers it, it is kept as it is"
+        )
+        yield other, f"{_range(found[other])} {defined['unit']}{unknown}"
     yield "voxels", _counts(found["scales"])
     yield "side", _counts(found["sides"])
     yield "mask", _counts(found["masks"])
@@ -88,6 +95,11 @@ def _summary(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "window", f"{low:g} to {high:g} HU"
     yield "made by", f"qctkit {found['run'].get('command', '(not recorded)')}"
     yield "fingerprint", found["fingerprint"]
+
+
+def _registered(found: Mapping[str, Any]) -> Collection[str]:
+    """Return the attributes that plugins register; they are asked only where a file has others."""
+    return chosen_registry().names("attributes") if found["other_attributes"] else ()
 
 
 def _counts(counts: Mapping[str, int], shown: int | None = None) -> str:

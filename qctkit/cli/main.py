@@ -23,6 +23,8 @@ COMMANDS = {
     "adopt": "Add an ONNX predictor from elsewhere as a reader.",
     "augment": "Make new, labelled samples: the main job.",
     "validate": "Judge made samples against the real cohort.",
+    "report": "Show made samples beside their sources, as a page.",
+    "read-study": "Ask people, blinded, what is real and what was made.",
     "replay": "Make a stored sample again from its record.",
     "convert": "Write a cohort as NIfTI files and tables.",
     "plugins": "See, make and check plugins.",
@@ -46,7 +48,7 @@ class LazyGroup(click.Group):
         """Return a command, importing its module."""
         if cmd_name not in COMMANDS:
             return _of_plugins(ctx).get(cmd_name)
-        module = importlib.import_module(f"qctkit.cli.{cmd_name}")
+        module = importlib.import_module(f"qctkit.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

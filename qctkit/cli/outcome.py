@@ -17,19 +17,26 @@ def outcome_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield "readings, before -> after (expected of such a person, typical error):"
     for one in record["readings"]:
         yield f"  {_reading(one)}"
+    yield "early warning, predictors of the loop and as fitted without the source:"
+    for one in record["twin_readings"]:
+        yield f"  {_twin(one)}"
+    yield f"  {record['warning'] or _no_warning(record)}"
 
 
 def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     state = "accepted" if record["accepted"] else f"refused: {record['reason']}"
     yield record["candidate_id"], state
     yield "source", f"{record['source_sample_id']} ({_attributes(record['source_labels'])})"
-    yield "recipe", f"{record['recipe']}, {' then '.join(record['edits'])}, seed {record['seed']}"
+    changed_by = record.get("transform") or " then ".join(record["edits"])
+    yield "recipe", f"{record['recipe']}, {changed_by}, seed {record['seed']}"
     yield "carried", ", ".join(record["carried"]) or "nothing"
     yield "target", _attributes(record["targets"]) or "none"
     yield "labels", _attributes(record["labels"])
     yield "extrapolation", _extrapolation(record["extrapolation"])
     yield "stopped", f"{record['stop']}, after {record['steps']} steps"
-    yield "loss", _curve(record["losses"])
+    yield "loss", f"{_curve(record['losses'])}; aims by {record['attribute_term']}"
+    for one in record["preservation"]:
+        yield one["term"], _kept(one)
     for name, one in record["parameters"].items():
         yield name, _parameter(one)
     for name, value in record["figures"].items():
@@ -62,6 +69,11 @@ def _curve(losses: Sequence[float]) -> str:
     return ", ".join(f"{losses[step]:.4g} (step {step + 1})" for step in dict.fromkeys(steps))
 
 
+def _kept(one: Mapping[str, Any]) -> str:
+    how = f"weight {one['weight']:g}" if one["at_most"] is None else f"at most {one['at_most']:g}"
+    return f"costs {one['cost']:.3g} ({how})"
+
+
 def _parameter(one: Mapping[str, Any]) -> str:
     shape = "x".join(map(str, one["shape"]))
     unit = f" {one['unit']}" if one["unit"] else ""
@@ -77,4 +89,18 @@ def _reading(one: Mapping[str, Any]) -> str:
     return (
         f"{one['predictor']} ({one['role']}), {one['attribute']}: {one['before']:.2f} -> "
         f"{one['after']:.2f} {unit} ({one['expected']:.2f}, {one['typical_error']:.2f}){silent}"
+    )
+
+
+def _twin(one: Mapping[str, Any]) -> str:
+    return (
+        f"{one['predictor']}, {one['attribute']}: {one['before']:.2f} -> {one['after']:.2f}, "
+        f"without the source {one['unseen_before']:.2f} -> {one['unseen_after']:.2f}"
+    )
+
+
+def _no_warning(record: Mapping[str, Any]) -> str:
+    read = bool(record["twin_readings"])
+    return (
+        "none: both agree" if read else "not known: no such predictors are stored, or none drives"
     )

@@ -12,6 +12,9 @@ from qctkit.cli.options import json_option
 if TYPE_CHECKING:
     from qctkit.registry import Registry
 
+ACCOUNTS = ("account", "short_help", "allowed")
+"""Where recipes and edits, commands, and attributes say in words what they are."""
+
 NEW_KINDS = ("predictor", "loss", "edit", "validator", "recipe")
 
 
@@ -48,6 +51,8 @@ def list_plugins(as_json: bool) -> None:
         click.echo(f"{one['name']} ({one['distribution']} {one['version']}): {state}")
         if registers:
             click.echo(f"  registers {registers}")
+        for words in one["warnings"]:
+            click.echo(f"  outdated: {words}")
     for name in registry.names("recipes"):
         click.echo(f"recipe {name}: {registry.recipe(name).account}")
 
@@ -77,6 +82,8 @@ def show_plugin(name: str, as_json: bool) -> None:
     click.echo(f"{name}: {record['state']}")
     if record["problem"]:
         click.echo(f"  problem       {record['problem']}")
+    for words in record["warnings"]:
+        click.echo(f"  outdated      {words}")
     click.echo(f"  distribution  {record['distribution']} {record['version']}")
     click.echo(f"  about         {record['about'] or '(no summary)'}")
     click.echo(f"  entry point   {record['target']}")
@@ -177,6 +184,7 @@ def _record(registry: "Registry", name: str) -> dict[str, Any]:
         "name": state.name,
         "state": state.status,
         "problem": state.problem,
+        "warnings": list(state.warnings),
         "distribution": state.distribution,
         "version": state.version,
         "about": summary_of(state),
@@ -188,5 +196,5 @@ def _record(registry: "Registry", name: str) -> dict[str, Any]:
 def _about(registry: "Registry", plugin: str, kind: str, name: str) -> str:
     """Return a component's own account, or the first line of its class's docstring."""
     component = registry.components_of(plugin)[kind][name]
-    account = getattr(component, "account", None) or getattr(component, "short_help", None)
+    account = next(filter(None, (getattr(component, one, None) for one in ACCOUNTS)), None)
     return str(account or (type(component).__doc__ or "").strip().splitlines()[0])

@@ -56,7 +56,9 @@ def command(
     if as_json:
         click.echo(json.dumps([one.record() for one in found.samples], indent=1))
         return
-    _table([COLUMNS, *(_row(one) for one in found.samples)])
+    others = found.samples[0].others if found.samples else ()
+    titles = [name.replace("_", ", ") if name.count("_") == 1 else name for name in others]
+    _table([(*COLUMNS, *titles), *(_row(one, others) for one in found.samples)])
     click.echo(_note(found), err=True)
 
 
@@ -67,7 +69,7 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _row(one: "SampleEstimates") -> tuple[str, ...]:
+def _row(one: "SampleEstimates", others: Sequence[str]) -> tuple[str, ...]:
     probability = one.values.get("sex")
     return (
         one.sample_id,
@@ -75,6 +77,7 @@ def _row(one: "SampleEstimates") -> tuple[str, ...]:
         "-" if probability is None else f"{probability:.2f}",
         _with_interval(one, "age_years"),
         _with_interval(one, "weight_kg"),
+        *(_with_interval(one, name) for name in others),
     )
 
 

@@ -15,6 +15,7 @@ from qctkit.cli.shown import shown_progress
 if TYPE_CHECKING:
     from qctkit.contracts import PredictorFamily
     from qctkit.predictors.training import TrainingSettings
+    from qctkit.registry import Registry
 
 LEAKS = "split of slices: LEAKS, slices of one subject lie on both sides"
 
@@ -63,7 +64,7 @@ def command(
     split: str,
     resume: bool,
     overwrite: bool,
-) -> None:
+) -> int:
     """Train predictors of sex, age and weight, and say what each is worth.
 
     Every figure is of subjects that the predictor was not trained on (cross-validation over
@@ -84,10 +85,10 @@ def command(
     from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
+    registry = chosen_registry()  # first, since the file may name attributes of plugins
     asked = (
         read_configuration(configuration_file) if configuration_file else TrainingConfiguration()
     )
-    registry = chosen_registry()
     registered = registry.families()
     chosen = asked.chosen(registered)
     names = [one.name for one in chosen]
@@ -102,7 +103,11 @@ def command(
         slices: Sequence[PredictorFamily] = ()
         if split == "both":
             slices = slice_wise(families) or replace(asked, families=(SLICES,)).chosen(registered)
-        _train(cohort, output, families, settings, slices, overwrite=overwrite, resume=resume)
+        _train(
+            cohort, output, families, settings, slices, registry,
+            overwrite=overwrite, resume=resume,
+        )  # fmt: skip
+    return 1 if registry.failures else 0
 
 
 def _train(
@@ -111,6 +116,7 @@ def _train(
     families: "Sequence[PredictorFamily]",
     settings: "TrainingSettings",
     slices: "Sequence[PredictorFamily]",
+    registry: "Registry",
     *,
     overwrite: bool,
     resume: bool,
@@ -123,7 +129,7 @@ def _train(
     try:
         predictors, figures = train_and_measure(
             CohortFile(cohort), families, settings, shown_progress(), fits,
-            views_folder=views, resume=resume, also_leaking=slices,
+            views_folder=views, resume=resume, also_leaking=slices, registry=registry,
         )  # fmt: skip
     except KeyboardInterrupt:
         click.echo("What was trained is kept; go on with the same command and --resume", err=True)

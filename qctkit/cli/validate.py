@@ -13,23 +13,46 @@ from qctkit.cli.shown import shown_progress
 @click.command(name="validate")
 @cohort_argument
 @click.option("--against", type=click.Path(path_type=Path), required=True, help="The real cohort.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Cohort whose densities samples are judged by, where they were made with --reference. "
+    "Default: that of --against.",
+)
+@click.option(
+    "--figures",
+    is_flag=True,
+    help="Also analyse density over both cohorts, and whether made samples can be told from real "
+    "ones: minutes, since classifiers are trained.",
+)
 @json_option
-def command(cohort: Path, against: Path, as_json: bool) -> int:
+def command(
+    cohort: Path, against: Path, reference: Path | None, figures: bool, as_json: bool
+) -> int:
     """Judge every made sample again, from its voxels and its source's.
+
+    With --figures it also says what the cohort looks like beside the real one: density before and
+    after, its peak against age and weight, classifiers, distances, noise.
 
     Ends with code 1 when a sample fails.
 
     \b
-    Example:
+    Examples:
         qctkit validate augmented.h5 --against real.h5
+        qctkit validate augmented.h5 --against real.h5 --figures --json
     """
+    from qctkit.pipeline.analyse import analyse
     from qctkit.pipeline.validate import validate
     from qctkit.store.reader import CohortFile
 
     made, real = CohortFile(cohort), CohortFile(against)
-    found = validate(made, real, chosen_registry(), shown_progress())
+    shows = None if reference is None else CohortFile(reference)
+    progress = shown_progress()
+    found = validate(made, real, chosen_registry(), progress, reference=shows)
+    analysis = analyse(made, real, progress) if figures else None
     if as_json:
-        click.echo(json.dumps(found.record(), indent=1, sort_keys=True))
+        extra = {} if analysis is None else {"analysis": analysis.record()}
+        click.echo(json.dumps({**found.record(), **extra}, indent=1, sort_keys=True))
         return int(not found.passed)
     for check in found.checks:
         click.echo(f"{check.sample_id}: {'passed' if check.passed else 'FAILED'}")
@@ -39,4 +62,6 @@ def command(cohort: Path, against: Path, as_json: bool) -> int:
             )
     for name, value in found.figures.items():
         click.echo(f"{name}: {value:.4g}")
+    for words in () if analysis is None else analysis.words:
+        click.echo(words)
     return int(not found.passed)

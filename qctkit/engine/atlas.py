@@ -5,14 +5,16 @@ seen through the map how densities differ at the same place. Both are regressed 
 and the effect of a change asked is carried into the source's own anatomy: it starts an edit.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from qctkit.engine.effects import Array, Design
+from qctkit.engine.modes import Modes, mode_weights
 from qctkit.engine.registration import (
     displacement_mm,
     flow_shape,
@@ -35,18 +37,25 @@ BONE_REACH_MM = 6.0
 BONE_SHARE = 0.3
 """Where the template's femur, smoothed so, holds at least this share, shape is bone's."""
 
+LEAST_HU = -200.0
+"""Below fat: what is lower is air."""
+
 
 @dataclass(frozen=True, eq=False)
 class Start:
     """What the atlas expects a change of attributes to do to each source, in its own anatomy.
 
     Attributes:
+        view: whose box the knots span.
         velocity_mm: ``(N, 3, knots)``: tissue moves by its flow.
         added_hu: ``(N, D, H, W)`` on the view's grid, before the tissue moves.
+        modes: gives how the cohort varies, for an edit that moves within that.
     """
 
+    view: View
     velocity_mm: Tensor
     added_hu: Tensor
+    modes: Callable[[], Modes] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +107,53 @@ class Atlas:
         # view's voxels hold little noise, which a limit on a scan's own would cut off at one side.
         room_hu = (FAT_HU - images[:, 0]).clamp(max=0.0)
         return Start(
-            torch.cat([one.velocity_mm for one in parts]), torch.maximum(added_hu, room_hu)
+            self.view,
+            torch.cat([one.velocity_mm for one in parts]),
+            torch.maximum(added_hu, room_hu),
+            partial(self._modes, velocities, left_out),
         )
 
     def _start(self, to_source: Tensor, change: Array, left_out: Collection[int]) -> Start:
         velocity, added = self._effect(change, left_out)
+        return Start(self.view, *self._carried(velocity, added[None], to_source))
+
+    def _modes(self, to_sources: Tensor, left_out: Sequence[Collection[int]]) -> Modes:
+        """Return the modes of the cohort without each source's own subject."""
+        parts = [
+            self._carried(*self._varying(own), to_sources[n : n + 1])
+            for n, own in enumerate(left_out)
+        ]
+        return Modes(torch.stack([one for one, _ in parts]), torch.stack([one for _, one in parts]))
+
+    def _varying(self, left_out: Collection[int]) -> tuple[Tensor, Tensor]:
+        """Return the modes of shape ``(M, 3, flow grid)`` and density ``(M, D, H, W)``."""
+        others = [n for n in range(len(self.hu)) if n not in left_out]
+        shapes = self.velocity_mm[others]
+        # Air is no density: where a skin is missed by a voxel it would outweigh every bone.
+        densities = self.hu[others].clamp(min=LEAST_HU)
+        weights = torch.from_numpy(mode_weights((_flat(shapes), _flat(densities)))).float()
+        velocity = torch.einsum("mn,nkdhw->mkdhw", weights, shapes)
+        return on_grid(velocity, flow_shape(self.view)), torch.einsum(
+            "mn,ndhw->mdhw", weights, densities
+        )
+
+    def _carried(self, velocity: Tensor, added: Tensor, to_source: Tensor) -> tuple[Tensor, Tensor]:
+        """Return velocities ``(M, 3, knots)`` and HU ``(M, D, H, W)`` in a source's anatomy.
+
+        Args:
+            velocity: ``(M, 3, flow grid)`` at the template's places.
+            added: ``(M, D, H, W)`` there.
+            to_source: ``(1, 3, knots)``, the way to the source.
+        """
         there = displacement_mm(-to_source, self.view)
         coarse = displacement_mm(-to_source, self.view, finest=False)
-        carried = sampled(self._turned(velocity, to_source), coarse, self.view)
+        # All of one source at once, as channels.
+        turned = self._turned(velocity, to_source).flatten(0, 1)[None]
+        carried = sampled(turned, coarse, self.view).unflatten(1, velocity.shape[:2])[0]
         knots = to_source.shape[2:]
-        return Start(
+        return (
             on_grid(carried, (knots[0], knots[1], knots[2])),
-            sampled(added[None, None], there, self.view)[:, 0],
+            sampled(added[None], there, self.view)[0],
         )
 
     def _effect(self, change: Array, left_out: Collection[int]) -> tuple[Tensor, Tensor]:

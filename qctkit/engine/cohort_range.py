@@ -7,7 +7,7 @@ import numpy as np
 
 from qctkit.cohort import Record
 from qctkit.geometry import FloatArray
-from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.subject import Subject, attributes_of, common_attributes
 
 MORE_THAN_ATTRIBUTES = 2
 """Subjects needed beyond the number of attributes before their covariance says anything."""
@@ -111,11 +111,12 @@ def cohort_range(subjects: Sequence[Subject]) -> CohortRange:
     """
     people = list({one.subject_id: one for one in subjects}.values())
     limits = {}
-    for name in ATTRIBUTES:
+    for name in attributes_of(people):
         known = [value for one in people if (value := one.value(name)) is not None]
         if known:
             limits[name] = (min(known), max(known))
-    varying = [name for name, (low, high) in limits.items() if high > low]
+    common = common_attributes(people)
+    varying = [name for name, (low, high) in limits.items() if high > low and name in common]
     rows = [[one.value(name) for name in varying] for one in people]
     table = np.array([row for row in rows if None not in row], dtype=np.float64)
     nothing = np.empty(0)

@@ -1,12 +1,12 @@
 """What is asked of each candidate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from qctkit.errors import InputError
-from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
+from qctkit.subject import Origin, Subject, known_attribute
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,7 @@ class Target:
     def label(self, source: Subject, carried: Sequence[str]) -> Subject:
         """Return the true label: the target for carried attributes, else the source's value."""
         wanted = {name: self.values[name] for name in carried if name in self.values}
-        label = replace(source, origins=source.origins | dict.fromkeys(wanted, Origin.TARGET))
-        if "sex" in wanted:
-            label = replace(label, sex=Sex.M if wanted["sex"] > 0.5 else Sex.F)
-        if "age_years" in wanted:
-            label = replace(label, age_years=wanted["age_years"])
-        if "weight_kg" in wanted:
-            label = replace(label, weight_kg=wanted["weight_kg"])
-        return label
+        return source.with_values(wanted, Origin.TARGET)
 
 
 @dataclass(frozen=True)
@@ -66,13 +59,9 @@ def possible(name: str, value: float, whose: str = "") -> float:
     Raises:
         InputError: it is outside; ``whose`` says in the message whose value it is.
     """
-    attribute = ATTRIBUTES[name]
-    low, high = attribute.low, attribute.high
-    if not low < value <= high:
-        raise InputError(
-            f"{name}{whose} would be {value:g}; ask for more than {low:g} and at most "
-            f"{high:g} {attribute.unit}"
-        )
+    attribute = known_attribute(name)
+    if not attribute.allows(value):
+        raise InputError(f"{name}{whose} would be {value:g}; ask for {attribute.allowed}")
     return value
 
 

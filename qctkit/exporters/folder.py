@@ -10,10 +10,10 @@ from typing import Protocol, runtime_checkable
 from qctkit.cohort import Cohort, Record, Sample
 from qctkit.errors import InputError, OutputExistsError
 from qctkit.exporters.tables import (
-    REFUSED_COLUMNS,
-    SAMPLE_COLUMNS,
     HasRefused,
+    refused_columns,
     refused_row,
+    sample_columns,
     sample_row,
     write_table,
 )
@@ -21,6 +21,7 @@ from qctkit.geometry import Geometry
 from qctkit.store.encode import encode
 from qctkit.store.manifest import MANIFEST, Manifest, image_name, sidecar_name
 from qctkit.store.sidecar import sidecar_text
+from qctkit.subject import CORE, attributes_of
 from qctkit.volume import Mask, Volume
 from qctkit.window import DEFAULT_WINDOW, Window
 
@@ -111,18 +112,20 @@ def _names(sample_id: str, ending: str) -> tuple[str, ...]:
 
 def _write(cohort: Cohort, folder: Path, images: ImageFormat) -> Iterator[Path]:
     """Write all files and give their paths, one sample in memory at a time."""
-    rows, checksums = [], []
+    rows, checksums, subjects = [], [], []
     for sample in cohort:
+        subjects.append(sample.subject)
         rows.append(sample_row(sample))
         stored = encode(sample)
         checksums.append(stored.checksum())
         yield from _write_images(sample, folder, images)
         yield _write_text(folder / sidecar_name(sample.sample_id), sidecar_text(stored))
-    yield write_table(folder / SAMPLES_TABLE, SAMPLE_COLUMNS, rows)
+    attributes = attributes_of(subjects)
+    yield write_table(folder / SAMPLES_TABLE, sample_columns(attributes), rows)
     refused: Sequence[Record] = cohort.refused if isinstance(cohort, HasRefused) else ()
     if refused or any(row["recipe"] for row in rows):
         refused_rows = [refused_row(record) for record in refused]
-        yield write_table(folder / REFUSED_TABLE, REFUSED_COLUMNS, refused_rows)
+        yield write_table(folder / REFUSED_TABLE, refused_columns(attributes), refused_rows)
     manifest = Manifest(
         ending=images.ending,
         sample_ids=cohort.sample_ids,
@@ -130,6 +133,7 @@ def _write(cohort: Cohort, folder: Path, images: ImageFormat) -> Iterator[Path]:
         run=cohort.run if isinstance(cohort, HasRun) else {},
         window=cohort.window if isinstance(cohort, HasRun) else DEFAULT_WINDOW,
         refused=tuple(refused),
+        attributes=tuple(name for name in attributes if name not in CORE),
     )
     yield _write_text(folder / MANIFEST, manifest.text())
 

@@ -6,32 +6,39 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from qctkit.cohort import Record, Sample
-from qctkit.subject import ATTRIBUTES
+from qctkit.subject import CORE
 
-SAMPLE_COLUMNS = (
-    "sample_id",
-    "subject_id",
-    "source_subject_id",
-    "source_sample_id",
-    "recipe",
-    *(f"target_{name}" for name in ATTRIBUTES),
-    *(f"label_{name}" for name in ATTRIBUTES),
-    "side",
-    "mask_origin",
-    "unit",
-    "scale",
-    "seed",
-)
-REFUSED_COLUMNS = (
-    "candidate_id",
-    "source_subject_id",
-    "source_sample_id",
-    "recipe",
-    *(f"target_{name}" for name in ATTRIBUTES),
-    "stop",
-    "reason",
-    "validators_failed",
-)
+
+def sample_columns(attributes: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of the samples of a cohort with these attributes."""
+    return (
+        "sample_id",
+        "subject_id",
+        "source_subject_id",
+        "source_sample_id",
+        "recipe",
+        *(f"target_{name}" for name in attributes),
+        *(f"label_{name}" for name in attributes),
+        "side",
+        "mask_origin",
+        "unit",
+        "scale",
+        "seed",
+    )
+
+
+def refused_columns(attributes: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of the refused candidates of a cohort with these attributes."""
+    return (
+        "candidate_id",
+        "source_subject_id",
+        "source_sample_id",
+        "recipe",
+        *(f"target_{name}" for name in attributes),
+        "stop",
+        "reason",
+        "validators_failed",
+    )
 
 
 @runtime_checkable
@@ -55,7 +62,10 @@ def sample_row(sample: Sample) -> dict[str, str]:
         "source_sample_id": made.source_sample_id if made else "",
         "recipe": _cell(record.get("recipe")),
         **_target_cells(record),
-        **{f"label_{name}": _cell(getattr(sample.subject, name)) for name in ATTRIBUTES},
+        **{
+            f"label_{name}": _cell(sample.subject.stated(name))
+            for name in sample.subject.attributes
+        },
         "side": sample.femur.side,
         "mask_origin": sample.femur.origin,
         "unit": sample.volume.unit,
@@ -80,7 +90,7 @@ def refused_row(record: Record) -> dict[str, str]:
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> Path:
     """Write a CSV table in UTF-8 and return its path."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
     return path
@@ -88,7 +98,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
 
 def _target_cells(record: Record) -> dict[str, str]:
     targets: Record = record.get("targets", {})
-    return {f"target_{name}": _cell(targets.get(name)) for name in ATTRIBUTES}
+    return {f"target_{name}": _cell(targets.get(name)) for name in (*CORE, *targets)}
 
 
 def _cell(value: Any) -> str:

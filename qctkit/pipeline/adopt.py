@@ -24,7 +24,7 @@ from qctkit.predictors.skill import Skill, joint_response, skill_of
 from qctkit.predictors.trained import DESCRIPTION, read_description
 from qctkit.progress import Progress
 from qctkit.store.reader import CohortFile
-from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.subject import ATTRIBUTES, Subject, common_attributes
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _measured(
 
 def _refuse_impossible(name: str, read: NDArray[np.float64], source: Path) -> None:
     attribute, typical = ATTRIBUTES[name], float(np.median(read))
-    if attribute.kind == "continuous" and not attribute.low < typical <= attribute.high:
+    if attribute.kind == "continuous" and not attribute.allows(typical):
         raise PredictorError(
             f"{source} reads {name} {typical:.0f} off a typical sample, which no subject has "
             f"(at most {attribute.high:g} {attribute.unit}); is its unit stated as it is?"
@@ -191,4 +191,7 @@ def _number(value: float | None) -> float:
 
 def _values(subjects: Sequence[Subject]) -> dict[str, NDArray[np.float64]]:
     """Return each attribute of the subjects, ``(N,)``, NaN where unknown."""
-    return {name: np.array([_number(one.value(name)) for one in subjects]) for name in ATTRIBUTES}
+    return {
+        name: np.array([_number(one.value(name)) for one in subjects])
+        for name in common_attributes(subjects)
+    }

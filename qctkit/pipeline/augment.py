@@ -60,7 +60,12 @@ def augment(
     for outcome in outcomes:
         progress.say(outcome.words)
     plan = make_plan(cohort, reference, recipe, predictors, registry, options, outcomes, progress)
-    if not plan.driven:
+    if plan.transform is not None:
+        progress.say(
+            f"{recipe.name} optimises nothing: {plan.transform.account}; samples keep all labels "
+            "of their source"
+        )
+    elif not plan.driven:
         progress.say(
             "no attribute is carried: samples keep all labels of their source, and their density "
             "varies within what real subjects of equal attributes show"

@@ -63,7 +63,9 @@ def _reading_aim(
         for work in batch
     ]
     errors = torch.tensor([response.residual_sd for _, response, _ in columns])
-    return Aim(lambda images: driver(images)[:, rows], before + torch.tensor(changes), errors)
+    sides = torch.tensor([[work.side(name) for _, _, name in columns] for work in batch])
+    wanted = before + torch.tensor(changes)
+    return Aim(lambda images: driver(images)[:, rows], wanted, errors, sides)
 
 
 def _changes(learned: Learned, batch: Sequence[Work]) -> Array:

@@ -1,6 +1,7 @@
 """Candidates: from a target and its source to a sample, or to the record of a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,9 +13,11 @@ from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
 from qctkit.errors import PluginRunError
 from qctkit.frame import locate
+from qctkit.pipeline import transformed
 from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
+from qctkit.pipeline.augment_unseen import twin_readings
 from qctkit.pipeline.augment_work import Work, begin
 from qctkit.pipeline.carry import reads
 from qctkit.pipeline.verdict import verdict_of
@@ -41,6 +44,8 @@ def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]
 
 
 def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
+    if plan.transform is not None:
+        return [Outcome({}, {}, Stop.TRANSFORMED, 0, ()) for _ in batch]
     images = torch.stack([work.image for work in batch])
     return optimise(
         view_scene(images, plan.view),
@@ -51,6 +56,7 @@ def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
         steps=plan.recipe.steps,
         patience=plan.recipe.patience,
         held=plan.recipe.held,
+        attribute_term=plan.attribute_term,
     )
 
 
@@ -65,10 +71,18 @@ def _finished(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
 def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
     """Render a candidate at full resolution, read and judge it there, and accept or refuse it."""
     source = work.source
-    region = plan.edit.region(source, work.frame, plan.view)
-    making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
-    made = render(*making)
-    readings = _readings(plan, work, made)
+    if plan.transform is not None:
+        with plan.registry.guarding("transforms", plan.transform.name, candidate_id(work)):
+            made, region, given = transformed.rendered(plan.transform, source, work.transform_seed)
+        outcome = replace(outcome, figures=given.figures)
+        moved = transformed.moved_hu(source, made.volume, made.femur)
+    else:
+        region = plan.edit.region(source, work.frame, plan.view)
+        making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
+        made = render(*making)
+        moved = moved_hu(*making) if plan.edit.reach_mm else None
+    images = {view: _before_and_after(work, made, view) for view in _views(plan)}
+    readings = _readings(plan, work, images)
     label = work.target.label(source.subject, plan.carried)
     candidate = Candidate(
         source=source,
@@ -79,22 +93,25 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         carried=plan.carried,
         readings=readings,
         figures=outcome.figures,
-        moved_hu=moved_hu(*making) if plan.edit.reach_mm else None,
+        moved_hu=moved,
     )
     verdicts = [
         verdict_of(plan.registry, one, candidate, plan.reference, candidate_id(work))
         for one in plan.validators
     ]
-    record = candidate_record(plan, work, outcome, label, readings, verdicts)
+    twins = twin_readings(plan, work, images)
+    record = candidate_record(plan, work, outcome, label, readings, twins, verdicts)
     if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):
         return _sample(work, made, region, label, outcome, record)
     return record
 
 
-def _readings(plan: Plan, work: Work, made: Rendering) -> tuple[Reading, ...]:
+def _views(plan: Plan) -> set[View]:
+    return {one.view for one in plan.predictors.predictors}
+
+
+def _readings(plan: Plan, work: Work, images: Mapping[View, Tensor]) -> tuple[Reading, ...]:
     """Return what every predictor reads before and after, off the full-resolution volume."""
-    views = {one.view for one in plan.predictors.predictors}
-    images = {view: _before_and_after(work, made, view) for view in views}
     readings = []
     for predictor in plan.predictors.predictors:
         with torch.no_grad():

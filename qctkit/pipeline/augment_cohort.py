@@ -19,7 +19,7 @@ from qctkit.predictors.trained import TrainedPredictor
 from qctkit.predictors.training import as_tensor
 from qctkit.progress import Progress
 from qctkit.store.reader import CohortFile
-from qctkit.subject import ATTRIBUTES
+from qctkit.subject import common_attributes
 from qctkit.view import View, see
 
 
@@ -143,7 +143,7 @@ def _seen(cohort: CohortFile, view: View, progress: Progress) -> tuple[Tensor, d
             [np.nan if one.value(name) is None else one.value(name) for one in subjects],
             dtype=float,
         )
-        for name in ATTRIBUTES
+        for name in common_attributes(subjects)
     }
     known = {name: column for name, column in attributes.items() if not np.isnan(column).all()}
     return torch.stack(images), known

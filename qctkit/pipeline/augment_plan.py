@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qctkit.cohort import Record
-from qctkit.contracts import Edit, LossTerm, Recipe, Role, Validator
+from qctkit.contracts import (
+    AtMost,
+    AttributeTerm,
+    Edit,
+    LossTerm,
+    Recipe,
+    Role,
+    Transform,
+    Validator,
+)
 from qctkit.density import DensityReference
 from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
@@ -58,17 +67,20 @@ class Plan:
     """Everything that stays the same from candidate to candidate.
 
     ``view`` is the grid that is optimised on, that of the predictors that drive; ``learned`` what
-    a recipe needs to know of the whole cohort.
+    a recipe needs to know of the whole cohort. Of a recipe with a
+    ``transform`` the edit is that of no edits, and does nothing.
     """
 
     cohort: CohortFile
     reference_fingerprint: str
     recipe: Recipe
     edit: Edit
+    transform: Transform | None
     predictors: PredictorSet
     drivers: tuple[TrainedPredictor, ...]
     validators: tuple[Validator, ...]
     terms: Mapping[str, LossTerm]
+    attribute_term: AttributeTerm
     carried: tuple[str, ...]
     driven: tuple[str, ...]
     reference: DensityReference
@@ -97,12 +109,14 @@ def make_plan(
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
         InputError: a target is of an attribute that is not driven, or none can be drawn.
     """
+    _refuse_driven_transform(recipe)
     drivers = _drivers(recipe, predictors)
     carried = tuple(outcome.attribute for outcome in outcomes if outcome.carried)
     driven = _readable(drivers) if recipe.drives_all else carried
     sources = {sample_id: cohort.subject(sample_id) for sample_id in cohort.sample_ids}
     check_targets(options.targets, sources, recipe, driven, outcomes)
-    view = predictors.shared_view([one.name for one in drivers] or [recipe.carried_by])
+    watched = [one.name for one in drivers] or [recipe.carried_by or predictors.predictors[0].name]
+    view = predictors.shared_view(watched)
     targets = options.targets[: options.budget] or drawn_targets(
         sources, driven, options.limits, seed=options.seed, most=options.budget
     )
@@ -111,10 +125,12 @@ def make_plan(
         reference_fingerprint=reference.fingerprint,
         recipe=recipe,
         edit=compose([registry.edit(name) for name in recipe.edits]),
+        transform=registry.transform(recipe.transform) if recipe.transform else None,
         predictors=predictors,
         drivers=drivers,
         validators=tuple(registry.validator(name) for name in recipe.validators),
         terms={name: registry.loss(name) for name in recipe.preservation},
+        attribute_term=registry.attribute_term(recipe.attribute_term),
         carried=carried,
         driven=driven,
         reference=cohort_reference(reference, progress),
@@ -126,6 +142,14 @@ def make_plan(
         view=view,
         learned=learn(reference, recipe, drivers, view, progress) if driven else None,
     )
+
+
+def _refuse_driven_transform(recipe: Recipe) -> None:
+    if recipe.transform and recipe.is_driven:
+        raise PluginError(
+            f"recipe {recipe.name} has the transform {recipe.transform} and also predictors, "
+            "edits, loss terms or attributes to carry; a transform is not driven, leave those out"
+        )
 
 
 def _drivers(recipe: Recipe, predictors: PredictorSet) -> tuple[TrainedPredictor, ...]:
@@ -151,9 +175,13 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "command": "augment",
         "recipe": plan.recipe.name,
         "account": plan.recipe.account,
-        "edit": plan.edit.account,
+        "edit": plan.transform.account if plan.transform else plan.edit.account,
         "validators": list(plan.recipe.validators),
-        "preservation": dict(plan.recipe.preservation),
+        "preservation": {
+            name: {"at_most": one.cost} if isinstance(one, AtMost) else one
+            for name, one in plan.recipe.preservation.items()
+        },
+        "attribute_term": plan.recipe.attribute_term,
         "carrying": [outcome.record() for outcome in outcomes],
         "cohort_fingerprint": plan.cohort.fingerprint,
         "reference_fingerprint": plan.reference_fingerprint,
@@ -179,7 +207,9 @@ def _plugins(plan: Plan) -> list[dict[str, str]]:
         [
             ("recipes", recipe.name),
             *(("edits", name) for name in recipe.edits),
+            *([("transforms", recipe.transform)] if recipe.transform else []),
             *(("losses", name) for name in recipe.preservation),
+            ("attribute_terms", recipe.attribute_term),
             *(("validators", name) for name in recipe.validators),
             *(("predictors", name) for name in sorted(families & registered)),
         ]

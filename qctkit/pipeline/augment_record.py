@@ -11,10 +11,14 @@ from qctkit.contracts import Edit, Reading, Verdict
 from qctkit.engine.loop import Outcome, Stop
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_targets import asked_beyond
+from qctkit.pipeline.augment_unseen import TwinReading, warning
 from qctkit.pipeline.augment_work import Work
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_record
-from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.subject import Origin, Subject
+
+TRANSFORM, TRANSFORM_SEED = "transform", "transform_seed"
+"""Names in the record of what stands in for edits, where a recipe optimises nothing."""
 
 MOST_BYTES = 65536
 """Of the parameters that a refusal keeps."""
@@ -26,23 +30,28 @@ def candidate_record(
     outcome: Outcome,
     label: Subject,
     readings: Sequence[Reading],
+    twins: Sequence[TwinReading],
     verdicts: Sequence[Verdict],
 ) -> Record:
     """Return everything that is kept of a candidate beside its voxels."""
     failed = [verdict.words for verdict in verdicts if not verdict.passed]
     if outcome.stop is Stop.REFUSED:
-        failed.insert(0, f"the edit {plan.edit.name} left its limits")
+        failed[:0] = _beyond(plan.edit, outcome)
     return {
         **_asked(plan, work, label),
         "parameters": parameters_record(plan.edit, outcome.parameters, whole=bool(failed)),
         "figures": {name: round(value, 4) for name, value in outcome.figures.items()},
         "readings": [_reading_record(one) for one in readings],
+        "twin_readings": [asdict(one) for one in twins],
+        "warning": warning(twins),
         "verdicts": [verdict.record() for verdict in verdicts],
         "accepted": not failed,
         "reason": "; ".join(failed),
         "stop": outcome.stop,
         "steps": outcome.steps,
         "losses": [round(loss, 6) for loss in outcome.losses],
+        "attribute_term": plan.recipe.attribute_term,
+        "preservation": [asdict(one) for one in outcome.kept],
     }
 
 
@@ -54,13 +63,27 @@ def failure_record(plan: Plan, work: Work, words: str) -> Record:
         "parameters": {},
         "figures": {},
         "readings": [],
+        "twin_readings": [],
+        "warning": "",
         "verdicts": [],
         "accepted": False,
         "reason": words,
         "stop": Stop.REFUSED,
         "steps": 0,
         "losses": [],
+        "attribute_term": plan.recipe.attribute_term,
+        "preservation": [],
     }
+
+
+def _beyond(edit: Edit, outcome: Outcome) -> list[str]:
+    """Return in words which bounds were broken, or else that the edit left its limits."""
+    broken = [
+        f"{one.term} costs {one.cost:.3g}, beyond its bound of {one.at_most:g}"
+        for one in outcome.kept
+        if one.is_broken
+    ]
+    return broken or [f"the edit {edit.name} left its limits"]
 
 
 def candidate_id(work: Work) -> str:
@@ -77,28 +100,41 @@ def _asked(plan: Plan, work: Work, label: Subject) -> Record:
         "source_subject_id": work.source.subject.subject_id,
         "recipe": plan.recipe.name,
         "edits": list(plan.recipe.edits),
+        **(
+            {TRANSFORM: plan.recipe.transform, TRANSFORM_SEED: work.transform_seed}
+            if plan.transform
+            else {}
+        ),
         "view": view_record(plan.view),
         "carried": list(plan.carried),
-        "targets": _targets(work.target.values, plan.driven),
+        "targets": _targets(work, plan.driven),
         "extrapolation": asked_beyond(
             work.target, plan.sources, plan.driven, plan.cohort_range
         ).record(),
-        "density_change_asked_hu": work.density_change_hu if not plan.driven else None,
-        "labels": {name: getattr(label, name) for name in ATTRIBUTES},
-        "source_labels": {name: getattr(work.source.subject, name) for name in ATTRIBUTES},
+        "density_change_asked_hu": None
+        if plan.driven or plan.transform
+        else work.density_change_hu,
+        "labels": _stated(label),
+        "source_labels": _stated(work.source.subject),
         "seed": plan.options.seed,
         "versions": versions(),
     }
 
 
-def _targets(values: Mapping[str, float], driven: Sequence[str]) -> Record:
+def _targets(work: Work, driven: Sequence[str]) -> Record:
     """Return the targets asked for, None for attributes left alone; sex as F or M."""
-    asked: dict[str, object] = {
-        name: values.get(name) if name in driven else None for name in ATTRIBUTES
+    source, values = work.source.subject, work.target.values
+    asked = source.with_values(
+        {name: values[name] for name in driven if name in values}, Origin.TARGET
+    )
+    return {
+        name: asked.stated(name) if name in driven and name in values else None
+        for name in asked.attributes
     }
-    if asked["sex"] is not None:
-        asked["sex"] = "M" if values["sex"] > 0.5 else "F"
-    return asked
+
+
+def _stated(subject: Subject) -> Record:
+    return {name: subject.stated(name) for name in subject.attributes}
 
 
 def parameters_record(

@@ -12,7 +12,7 @@ from qctkit.errors import InputError
 from qctkit.pipeline.carry import Carrying
 from qctkit.pipeline.target_table import read_targets
 from qctkit.store.reader import CohortFile
-from qctkit.subject import ATTRIBUTES, SEX, Sex, Subject
+from qctkit.subject import ATTRIBUTES, SEX, Sex, Subject, attributes_of
 
 
 def given_targets(
@@ -96,7 +96,7 @@ def person(target: Target, source: Subject, driven: Sequence[str]) -> dict[str, 
     """Return the attributes of the person asked for: driven ones as targeted, else the source's."""
     return {
         name: target.values.get(name, source.value(name)) if name in driven else source.value(name)
-        for name in ATTRIBUTES
+        for name in attributes_of([source])
     }
 
 
@@ -114,7 +114,8 @@ def extrapolation_words(
     ]
     if not found:
         return
-    names = [name for name in ATTRIBUTES if any(name in one.attributes for one in found)]
+    beyond = {name for one in found for name in one.attributes}
+    names = [name for name in cohort.limits if name in beyond]
     parts = [_beyond(name, found, cohort) for name in names]
     jointly = [one.distance for one in found if one.is_jointly and one.distance is not None]
     if jointly and cohort.largest is not None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from qctkit.cohort import Record
 from qctkit.contracts import Recipe, Role
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
-from qctkit.subject import ATTRIBUTES
+from qctkit.subject import CORE
 
 LEAST_SLOPE = 0.1
 """Slope of readings on true values below which a predictor does not read an attribute at all."""
@@ -34,13 +34,14 @@ class Carrying:
 
 
 def carrying(recipe: Recipe, predictors: PredictorSet) -> tuple[Carrying, ...]:
-    """Return the outcome for every attribute.
+    """Return the outcome for the core's attributes, and for others that a predictor reads.
 
     An attribute is carried when the recipe's edit could change it, when the predictor that sees
     only what the edit changes predicts it on held-out subjects (lower 5 % bound of R2 at least
     ``recipe.least_r2``), and when a reader outside the loop can confirm the change.
     """
-    return tuple(_outcome(name, recipe, predictors) for name in ATTRIBUTES)
+    read = {name: None for one in predictors.predictors for name in one.attributes}
+    return tuple(_outcome(name, recipe, predictors) for name in {**dict.fromkeys(CORE), **read})
 
 
 def reads(predictor: TrainedPredictor, attribute: str) -> bool:
@@ -51,7 +52,7 @@ def reads(predictor: TrainedPredictor, attribute: str) -> bool:
 
 def _outcome(name: str, recipe: Recipe, predictors: PredictorSet) -> Carrying:
     if name not in recipe.may_carry:
-        words = f"{name}: not carried, {' and '.join(recipe.edits)} cannot change it"
+        words = f"{name}: not carried, {' and '.join(recipe.changed_by)} cannot change it"
         return Carrying(name, False, None, None, words)
     skill = predictors.named(recipe.carried_by).skills.get(name)
     if skill is None or skill.r2_low is None:

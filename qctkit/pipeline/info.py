@@ -11,7 +11,7 @@ from qctkit.cohort import Record
 from qctkit.errors import CohortFileError
 from qctkit.store.group import read_json, sample_group
 from qctkit.store.reader import CohortFile
-from qctkit.subject import AGE, ATTRIBUTES, WEIGHT
+from qctkit.subject import ATTRIBUTES, SEX
 
 MISSING = "missing"
 
@@ -32,7 +32,8 @@ def describe(cohort: CohortFile) -> Record:
             "refused": cohort.refused_count,
         },
         "sex": _counted(table["sex"]),
-        **{one.name: _range(table[one.name]) for one in (AGE, WEIGHT)},
+        **{name: _range(table[name]) for name in cohort.attributes if name != SEX.name},
+        "other_attributes": {name: dict(ATTRIBUTES[name].record()) for name in cohort.others},
         "units": _counted(table["unit"]),
         "scales": _counted(table["scale"]),
         "sides": _counted(table["side"]),
@@ -75,8 +76,8 @@ def _row(cohort: CohortFile, sample_id: str) -> Record:
         "subject_id": subject.subject_id,
         "source_subject_id": row["source_subject_id"],
         "recipe": row["recipe"] or None,
-        **{name: getattr(subject, name) for name in ATTRIBUTES},
-        "origins": {name: str(subject.origin(name)) for name in ATTRIBUTES},
+        **{name: subject.stated(name) for name in cohort.attributes},
+        "origins": {name: str(subject.origin(name)) for name in cohort.attributes},
         **cohort.summary(sample_id),
         "sha256": row["sha256"],
     }

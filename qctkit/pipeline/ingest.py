@@ -22,7 +22,7 @@ from qctkit.readers.choose import find_scans, load_one
 from qctkit.readers.table import TableRow, read_subject_table
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
-from qctkit.subject import ATTRIBUTES, Origin, Subject
+from qctkit.subject import Origin, Subject
 
 
 @dataclass(frozen=True)
@@ -225,13 +225,11 @@ def _table_entry(
 ) -> Entry:
     subject_id = row.subject_id if pseudonyms.key is None else pseudonyms.of(row.subject_id)
     where = f"{table}, line {row.line} ({subject_id})"
-    values = {name: getattr(row, name) for name in ATTRIBUTES}
-    origins = {name: Origin.TABLE for name, value in values.items() if value is not None}
     try:
         stated = parse_choice(row.calibration, phantom=options.phantom)
         return Entry(
             load=partial(load_one, row.path, readers, row.series),
-            subject=Subject(subject_id, **values, origins=origins),
+            subject=_as_in_table(subject_id, row),
             sample_id=row.sample_id or subject_id,
             path=row.path,
             place=str(row.path),
@@ -243,6 +241,12 @@ def _table_entry(
         )
     except InputError as error:
         raise TableError(f"{where}: {error}") from error
+
+
+def _as_in_table(subject_id: str, row: TableRow) -> Subject:
+    stated = Subject(subject_id, row.sex, row.age_years, row.weight_kg, others=row.others)
+    known = [name for name in stated.attributes if stated.value(name) is not None]
+    return replace(stated, origins=dict.fromkeys(known, Origin.TABLE))
 
 
 def _inputs(options: IngestOptions, entries: Sequence[Entry]) -> str:

@@ -21,7 +21,7 @@ from qctkit.pipeline.calibrate import calibrate
 from qctkit.placement import Placement, crop_femur, mirror
 from qctkit.readers.masks import read_masks
 from qctkit.segmentation import femur_side, segment_femora
-from qctkit.subject import ATTRIBUTES, Origin, Subject
+from qctkit.subject import CORE, Origin, Subject
 from qctkit.units import Material
 from qctkit.volume import Volume
 
@@ -155,10 +155,10 @@ def _with_header(subject: Subject, scan: Scan) -> Subject:
     """Fill what the table left open from the header."""
     from_header = {
         name: value
-        for name in ATTRIBUTES
+        for name in CORE
         if getattr(subject, name) is None and (value := getattr(scan, name)) is not None
     }
-    origins = subject.origins | dict.fromkeys(from_header, Origin.HEADER)
+    origins = {**subject.origins, **dict.fromkeys(from_header, Origin.HEADER)}
     return replace(subject, **from_header, origins=origins)
 
 

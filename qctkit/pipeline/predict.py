@@ -15,7 +15,7 @@ from qctkit.predictors.onnx_loading import load_onnx
 from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor, Readings, combine
 from qctkit.progress import Progress, Task
 from qctkit.store.reader import CohortFile
-from qctkit.subject import AGE, SEX, WEIGHT
+from qctkit.subject import AGE, CORE, SEX, WEIGHT
 from qctkit.view import View, see
 
 LARGEST_BATCH = 8
@@ -30,8 +30,9 @@ class SampleEstimates:
     """What was read of one sample.
 
     Attributes:
-        values: by attribute: years, kg, and for sex the probability of being male.
-        spreads: standard deviations by attribute, years and kg, where an error was measured.
+        values: by attribute, in its unit; of a binary one the probability, of sex that of being
+            male.
+        spreads: standard deviations by attribute, in its unit, where an error was measured.
     """
 
     sample_id: str
@@ -45,6 +46,11 @@ class SampleEstimates:
         probability = self.values.get(SEX.name)
         return None if probability is None else "FM"[probability > 0.5]
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The attributes that were read and that the core does not know."""
+        return tuple(name for name in self.values if name not in CORE)
+
     def record(self) -> Record:
         """Return the estimates as JSON values."""
         return {
@@ -56,6 +62,10 @@ class SampleEstimates:
             "age_years_spread": self.spreads.get(AGE.name),
             "weight_kg": self.values.get(WEIGHT.name),
             "weight_kg_spread": self.spreads.get(WEIGHT.name),
+            **{name: self.values[name] for name in self.others},
+            **{
+                f"{name}_spread": self.spreads[name] for name in self.others if name in self.spreads
+            },
         }
 
 

@@ -9,7 +9,7 @@ import torch
 
 from qctkit import schema
 from qctkit.cohort import REPLAYED, Record, Sample, Synthesis
-from qctkit.contracts import Edit
+from qctkit.contracts import Edit, Transform
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.render import render
 from qctkit.engine.targets import Target
@@ -17,8 +17,10 @@ from qctkit.errors import CohortFileError, PluginError, ReplayError
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import Triple
 from qctkit.networks import one_thread
+from qctkit.pipeline.augment_record import TRANSFORM, TRANSFORM_SEED
 from qctkit.pipeline.needed_plugins import refuse_without_plugins
 from qctkit.pipeline.resample import resample
+from qctkit.pipeline.transformed import rendered
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.onnx_description import view_of
 from qctkit.progress import Progress
@@ -26,7 +28,7 @@ from qctkit.registry import Registry
 from qctkit.store.encode import Encoded, encode
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
-from qctkit.subject import ATTRIBUTES, SEX, Sex, Subject
+from qctkit.subject import SEX, Sex, Subject
 from qctkit.view import View
 
 HOW = (
@@ -43,6 +45,7 @@ class _Making:
     edit: Edit
     frame: FemurFrame
     view: View
+    transform: Transform | None = None
 
 
 class Replayer:
@@ -119,6 +122,8 @@ class Replayer:
             )
         try:
             edit = compose([self._registry.edit(name) for name in record["edits"]])
+            name = record.get(TRANSFORM)
+            transform = self._registry.transform(name) if name else None
         except PluginError as error:
             raise ReplayError(
                 f"{sample_id} cannot be made without its edit: {error}; install the plugin that "
@@ -126,7 +131,7 @@ class Replayer:
             ) from error
         source = self.real.load(synthesis.source_sample_id)
         frame = locate(source.femur, source.volume.geometry)
-        return _Making(source, edit, frame, view_of(record["view"]))
+        return _Making(source, edit, frame, view_of(record["view"]), transform)
 
 
 def write_replayed(
@@ -175,11 +180,14 @@ def check_replays(
 def _make(stored: Sample, synthesis: Synthesis, making: _Making) -> Sample:
     """Return the sample that the record's parameters make of a source."""
     source, edit, frame, view = making.source, making.edit, making.frame, making.view
-    parameters = {
-        name: torch.from_numpy(np.array(values)) for name, values in synthesis.parameters.items()
-    }
-    region = edit.region(source, frame, view)
-    made = render(source, edit, parameters, region, frame, view)
+    if making.transform is not None:
+        made, region, _ = rendered(making.transform, source, synthesis.record[TRANSFORM_SEED])
+    else:
+        parameters = {
+            name: torch.from_numpy(np.array(one)) for name, one in synthesis.parameters.items()
+        }
+        region = edit.region(source, frame, view)
+        made = render(source, edit, parameters, region, frame, view)
     return replace(
         stored,
         subject=_label(synthesis.record, source.subject),
@@ -190,10 +198,9 @@ def _make(stored: Sample, synthesis: Synthesis, making: _Making) -> Sample:
 
 
 def _label(record: Record, source: Subject) -> Subject:
-    asked = {name: record["targets"][name] for name in ATTRIBUTES}
     values = {
         name: Sex(value).code if name == SEX.name else float(value)
-        for name, value in asked.items()
+        for name, value in record["targets"].items()
         if value is not None
     }
     return Target(record["source_sample_id"], values).label(source, record["carried"])

@@ -10,7 +10,6 @@ from qctkit.store.reader import CohortFile
 from qctkit.subject import ATTRIBUTES, Subject
 
 SOURCE = "source_subject_id"
-COLUMNS = (SOURCE, *ATTRIBUTES)
 
 
 def read_targets(path: Path, cohort: CohortFile) -> tuple[Target, ...]:
@@ -41,10 +40,11 @@ def read_targets(path: Path, cohort: CohortFile) -> tuple[Target, ...]:
 
 
 def _check_columns(where: str, header: list[str]) -> None:
-    wrong = [name for name in header if name not in COLUMNS or header.count(name) > 1]
+    columns = (SOURCE, *ATTRIBUTES)
+    wrong = [name for name in header if name not in columns or header.count(name) > 1]
     if wrong or SOURCE not in header:
         raise TableError(
-            f"{where}: expected the columns {', '.join(COLUMNS)}, each once and {SOURCE} always; "
+            f"{where}: expected the columns {', '.join(columns)}, each once and {SOURCE} always; "
             f"got {', '.join(header) or 'none'}"
         )
 

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +33,7 @@ from qctkit.predictors.training import (
     views_of,
 )
 from qctkit.progress import Progress, Task
+from qctkit.registry import Registry
 from qctkit.report.training import write_training_page
 from qctkit.store.folder import ReplacedFolder
 from qctkit.store.reader import CohortFile
@@ -67,8 +69,11 @@ def train_and_measure(
     views_folder: Path | None = None,
     resume: bool = False,
     also_leaking: Sequence[PredictorFamily] = (),
+    registry: Registry | None = None,
 ) -> tuple[PredictorSet, Record]:
     """Return trained predictors and their figures on held-out subjects.
+
+    A plugin's predictor that fails is told of, counted as a failure and left out.
 
     Args:
         cohort: real or simulated subjects.
@@ -81,6 +86,7 @@ def train_and_measure(
         resume: use the fits that are there from a run that was killed.
         also_leaking: families whose figures per slice are measured for both splits, side by side;
             they are trained for that alone.
+        registry: knows which families are a plugin's; None takes every failure for our own.
 
     Raises:
         PredictorError: as ``train``, the kept fits are of another training, or a family came
@@ -91,7 +97,7 @@ def train_and_measure(
         seen = _see(cohort, [*families, *also_leaking], folder, progress)
         return _train_and_measure(
             cohort, seen, families, settings, progress, fits_folder,
-            resume=resume, also_leaking=also_leaking,
+            resume=resume, also_leaking=also_leaking, registry=registry,
         )  # fmt: skip
 
 
@@ -105,6 +111,7 @@ def _train_and_measure(
     *,
     resume: bool,
     also_leaking: Sequence[PredictorFamily],
+    registry: Registry | None,
 ) -> tuple[PredictorSet, Record]:
     record = _record(cohort, seen, settings)
     store = None
@@ -112,8 +119,11 @@ def _train_and_measure(
         asked = {**record, "families": [repr(family) for family in families]}
         store = FitStore(fits_folder, asked, resume=resume, say=progress.say)
     with progress.task("training predictors", fits(families, settings)) as task:
-        predictors = train_predictors(seen, families, settings, record, task.advance, store)
-    read_slices = also_leaking or families
+        predictors = train_predictors(
+            seen, families, settings, record, task.advance, store, _failing(families, registry)
+        )
+    trained = {one.name for one in predictors.predictors}
+    read_slices = also_leaking or [one for one in families if one.name in trained]
     slices = _slice_figures(read_slices, seen, settings, Split.SUBJECT, progress)
     figures = _metrics(predictors, seen, slices)
     if also_leaking:
@@ -249,6 +259,19 @@ def _record(cohort: CohortFile, seen: SeenCohort, settings: TrainingSettings) ->
     }
 
 
+def _failing(
+    families: Sequence[PredictorFamily], registry: Registry | None
+) -> Mapping[str, Callable[[str], None]]:
+    """Return, for each family of a plugin, what tells of its failure."""
+    if registry is None:
+        return {}
+    return {
+        one.name: partial(registry.component_failed, "predictors", one.name)
+        for one in families
+        if registry.owner("predictors", one.name) is not None
+    }
+
+
 def _slice_figures(
     families: Sequence[PredictorFamily],
     seen: SeenCohort,
@@ -348,9 +371,7 @@ def _subject(cohort: CohortFile, sample_id: str, fold: int) -> Record:
         "sample_id": sample_id,
         "subject_id": subject.subject_id,
         "fold": fold,
-        "sex": subject.sex,
-        "age_years": subject.age_years,
-        "weight_kg": subject.weight_kg,
+        **{name: subject.stated(name) for name in cohort.attributes},
         "simulated": Origin.SIMULATED in subject.origins.values(),
         "scan_length_mm": scan["shape"][0] * scan["spacing_mm"][0],
     }

@@ -14,6 +14,8 @@ from qctkit.engine.render import moved_hu
 from qctkit.errors import CohortFileError
 from qctkit.frame import locate
 from qctkit.networks import one_thread
+from qctkit.pipeline import transformed
+from qctkit.pipeline.augment_record import TRANSFORM
 from qctkit.pipeline.needed_plugins import refuse_without_plugins
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.verdict import verdict_of
@@ -72,15 +74,22 @@ class Validation:
 
 
 def validate(
-    made: CohortFile, real: CohortFile, registry: Registry, progress: Progress
+    made: CohortFile,
+    real: CohortFile,
+    registry: Registry,
+    progress: Progress,
+    *,
+    reference: CohortFile | None = None,
 ) -> Validation:
     """Judge every made sample again, from its voxels and its source's.
 
     Readings are those recorded when the sample was made; voxels, region and labels are judged
-    anew.
+    anew. Density is judged against ``reference``, where the samples were made with another one
+    than the cohort of their sources.
 
     Raises:
-        CohortFileError: the file holds no made samples, or was made from another cohort.
+        CohortFileError: the file holds no made samples, or was made from another cohort or with
+            another reference.
         PluginError: a plugin that made the file is missing.
     """
     if made.run.get("command") != "augment":
@@ -89,15 +98,21 @@ def validate(
         raise CohortFileError(
             f"{made.path} was not made from {real.path}; give --against the cohort it came from"
         )
+    reference = real if reference is None else reference
+    if made.run.get("reference_fingerprint", real.fingerprint) != reference.fingerprint:
+        raise CohortFileError(
+            f"{made.path} was not made with {reference.path} as reference; give --reference the "
+            "cohort that `qctkit augment` had as --reference"
+        )
     refuse_without_plugins(made, registry)
     validators = [registry.validator(name) for name in made.run["validators"]]
-    reference = cohort_reference(real, progress)
+    densities = cohort_reference(reference, progress)
     checks, rows = [], []
     with progress.task("judging samples", len(made)) as task:
         for sample in made:
             candidate = _candidate(sample, real, registry)
             verdicts = tuple(
-                verdict_of(registry, one, candidate, reference, sample.sample_id)
+                verdict_of(registry, one, candidate, densities, sample.sample_id)
                 for one in validators
             )
             source_id = candidate.source.sample_id
@@ -127,7 +142,11 @@ def _candidate(sample: Sample, real: CohortFile, registry: Registry) -> Candidat
         carried=tuple(record["carried"]),
         readings=tuple(Reading(**{**one, "role": Role(one["role"])}) for one in record["readings"]),
         figures=record["figures"],
-        moved_hu=_moved_hu(sample.synthesis, source, registry),
+        moved_hu=(
+            transformed.moved_hu(source, sample.volume, sample.femur)
+            if TRANSFORM in record
+            else _moved_hu(sample.synthesis, source, registry)
+        ),
     )
 
 

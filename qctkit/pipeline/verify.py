@@ -17,7 +17,7 @@ from qctkit.store.group import links_out, read_group
 from qctkit.store.reader import DAMAGE, CohortFile
 from qctkit.store.structure import file_problems, sample_problems
 from qctkit.store.table import fingerprint, same_value, table_row
-from qctkit.subject import ATTRIBUTES
+from qctkit.subject import attributes_of
 
 SPACING_TOLERANCE_MM = 1e-6
 """Most by which the stated spacing may differ from the affine's: float64 rounding, with room."""
@@ -137,7 +137,7 @@ class _Work:
         """Check one sample; what cannot be read is a problem of the structure."""
         try:
             group = file[schema.SAMPLES][sample_id]
-            self.problems(STRUCTURE).extend(sample_problems(group))
+            self.problems(STRUCTURE).extend(sample_problems(group, self.cohort.others))
             stored, stated = read_group(group)
             self.stated.append(stated)
             if stored.checksum() != stated:
@@ -187,7 +187,7 @@ class _Work:
         except CohortFileError:
             self.problems(TABLE).append(f"{sample.sample_id}: its row cannot be read")
             return
-        found = table_row(sample, stored, stated)
+        found = table_row(sample, stored, stated, self.cohort.others)
         differing = [name for name in found if not same_value(found[name], row[name])]
         if differing:
             self.problems(TABLE).append(
@@ -286,13 +286,13 @@ def _label_problems(sample: Sample, made: Synthesis, source: Sample | None) -> I
     carried = made.record.get("carried", ())
     targets: Record = made.record.get("targets", {})
     recorded: Record = made.record.get("source_labels", {})
-    for name in ATTRIBUTES:
-        label = getattr(sample.subject, name)
+    for name in attributes_of([sample.subject, *([] if source is None else [source.subject])]):
+        label = sample.subject.stated(name)
         if name in carried and targets.get(name) is not None:
             if label != targets[name]:
                 yield f"{sample.sample_id}: {name} is not the target, though the recipe carries it"
         elif source is not None or name in recorded:
-            own = getattr(source.subject, name) if source is not None else recorded[name]
+            own = source.subject.stated(name) if source is not None else recorded[name]
             if label != own:
                 yield f"{sample.sample_id}: {name} is not the source's, nor a carried target"
 

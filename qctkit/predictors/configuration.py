@@ -200,7 +200,7 @@ _NETWORK = {
     "members": _whole(1),
     "encoder": _one_of(ENCODER_NAMES),
     "sees": _one_of(("bone", "hip")),
-    "attributes": _names(f"a list of {', '.join(ATTRIBUTES)}", tuple(ATTRIBUTES)),
+    "attributes": _names(f"a list of {', '.join(ATTRIBUTES)}", ATTRIBUTES),
     "view_shape": _Entry(f"three whole numbers from {SIZES[0]} to {SIZES[1]}", _is_shape, tuple),
     "view_spacing_mm": _Entry(
         f"a number of mm from {SPACINGS_MM[0]:g} to {SPACINGS_MM[1]:g}, or three of them",

@@ -19,7 +19,8 @@ DEVIATIONS_68, DEVIATIONS_95 = 0.9945, 1.9600
 """Half widths of a normal distribution's central 68 and 95 %, in standard deviations."""
 
 BIAS_BANDS = {"age_years": (50.0, 70.0), "weight_kg": (65.0, 85.0)}
-"""Limits between young, middle and old, and between light, middle and heavy."""
+"""Limits between young, middle and old, and between light, middle and heavy; of other attributes
+those between thirds of the subjects."""
 
 
 def figures_of(name: str, true: Array, read: Array, groups: Sequence[str]) -> Record:
@@ -176,7 +177,8 @@ def _reliability(true: Array, logit: Array) -> list[dict[str, float]]:
 
 def _bias_by_band(name: str, true: Array, read: Array) -> list[dict[str, float | None]]:
     """Return the mean error among low, middle and high values of the attribute."""
-    edges = (-np.inf, *BIAS_BANDS[name], np.inf)
+    between = BIAS_BANDS[name] if name in BIAS_BANDS else np.quantile(true, (1 / 3, 2 / 3)).round(1)
+    edges = (-np.inf, *between, np.inf)
     bands = []
     for low, high in itertools.pairwise(edges):
         rows = (true >= low) & (true < high)

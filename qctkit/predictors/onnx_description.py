@@ -19,7 +19,7 @@ from qctkit.cohort import Record
 from qctkit.contracts import Role
 from qctkit.errors import InputError, PredictorError
 from qctkit.predictors.skill import Skill
-from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
+from qctkit.subject import AGE, ATTRIBUTES, CORE, SEX, WEIGHT, Attribute, know, known_attribute
 from qctkit.view import View, spacing_of
 from qctkit.window import Window
 
@@ -34,7 +34,8 @@ FACTORS: Mapping[str, Mapping[str, float]] = {
     WEIGHT.name: {"kg": 1.0, "g": 1e-3, "lb": 0.45359237},
 }
 """Units that a graph may answer in, and what turns them into years and kg; an international pound
-is 0.45359237 kg. A probability of being male becomes a logit."""
+is 0.45359237 kg. A probability of being male becomes a logit. Other attributes have their own unit
+alone, see ``factors_of``."""
 
 SMALLEST_PROBABILITY = 1e-6
 
@@ -44,6 +45,18 @@ SIZES = (4, 512)
 
 SPACINGS_MM = (0.2, 20.0)
 COLUMNS = (0, 999)
+
+
+def factors_of(attribute: str) -> Mapping[str, float]:
+    """Return the units that a graph may answer in, the attribute's own first, and their factors.
+
+    Raises:
+        InputError: the attribute is not known.
+    """
+    known = known_attribute(attribute)
+    if attribute in FACTORS:
+        return FACTORS[attribute]
+    return FACTORS[SEX.name] if known.kind == "binary" else {known.unit: 1.0}
 
 
 class Channel(StrEnum):
@@ -87,12 +100,9 @@ class Estimate:
     spread_column: int | None = None
 
     def __post_init__(self) -> None:
-        if self.attribute not in ATTRIBUTES:
-            raise InputError(
-                f"attribute {self.attribute!r} is not known; known: {', '.join(ATTRIBUTES)}"
-            )
-        if self.unit not in FACTORS[self.attribute]:
-            known = ", ".join(FACTORS[self.attribute])
+        factors = factors_of(self.attribute)
+        if self.unit not in factors:
+            known = ", ".join(factors)
             raise InputError(f"unit {self.unit!r} of {self.attribute} is not known; known: {known}")
         columns = [one for one in (self.column, self.spread_column) if one is not None]
         if not all(COLUMNS[0] <= one <= COLUMNS[1] for one in columns):
@@ -110,7 +120,7 @@ class Estimate:
             InputError: a value that is said to be a probability is not in [0, 1].
         """
         if self.unit != PROBABILITY:
-            return values * FACTORS[self.attribute][self.unit]
+            return values * factors_of(self.attribute)[self.unit]
         if ((values < 0.0) | (values > 1.0)).any():
             worst = values[np.argmax(np.abs(values - 0.5))]
             raise InputError(f"{self.attribute} is {worst:g}, which is no probability")
@@ -175,8 +185,10 @@ class Description:
         return tuple(one.attribute for one in self.estimates)
 
     def record(self) -> Record:
-        """Return everything as JSON values."""
-        return asdict(self)
+        """Return everything as JSON values, with what defines attributes unknown to the core."""
+        others = [name for name in self.attributes if name not in CORE]
+        defined = {"defines": [dict(ATTRIBUTES[name].record()) for name in others]}
+        return {**asdict(self), **(defined if others else {})}
 
     def metadata(self) -> dict[str, str]:
         """Return what an ONNX file's ``metadata_props`` hold."""
@@ -194,6 +206,7 @@ class Description:
             PredictorError: a field is missing or holds what it cannot.
         """
         try:
+            know(Attribute(**one) for one in record.get("defines", ()))
             return cls(
                 name=str(record["name"]),
                 role=Role(record["role"]),

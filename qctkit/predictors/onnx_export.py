@@ -25,17 +25,16 @@ from qctkit.predictors.onnx_description import (
     Estimate,
     Evidence,
     Sees,
+    factors_of,
 )
 from qctkit.predictors.onnx_graph import every, model_bytes
 from qctkit.predictors.onnx_loading import load_described, looks_outside, trial_images
 from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor
 from qctkit.predictors.spread import continuous
 from qctkit.predictors.trained import TrainedPredictor
-from qctkit.subject import AGE, SEX, WEIGHT
 from qctkit.view import View
 
 OPSET = 20
-OWN_UNITS = {SEX.name: "logit", AGE.name: "years", WEIGHT.name: "kg"}
 TALKATIVE = ("torch.onnx", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime")
 
@@ -131,7 +130,7 @@ def _describe(
         role=predictor.role,
         family=predictor.family,
         estimates=tuple(
-            Estimate(name, OWN_UNITS[name], column, _spread_column(predictor, name))
+            Estimate(name, next(iter(factors_of(name))), column, _spread_column(predictor, name))
             for column, name in enumerate(predictor.attributes)
         ),
         view=predictor.view,

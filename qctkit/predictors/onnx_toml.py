@@ -15,7 +15,6 @@ from qctkit.contracts import Role
 from qctkit.errors import InputError, PredictorError
 from qctkit.predictors.onnx_description import (
     COLUMNS,
-    FACTORS,
     NAME_PATTERN,
     SIZES,
     SPACINGS_MM,
@@ -23,6 +22,7 @@ from qctkit.predictors.onnx_description import (
     Description,
     Estimate,
     Sees,
+    factors_of,
 )
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import View, spacing_of
@@ -185,8 +185,8 @@ def _estimates(table: _Table) -> tuple[Estimate, ...]:
         attribute, unit = entry.text("name"), entry.text("unit")
         if attribute not in ATTRIBUTES:
             raise entry.wrong("name", attribute, ", ".join(ATTRIBUTES))
-        if unit not in FACTORS[attribute]:
-            raise entry.wrong("unit", unit, ", ".join(FACTORS[attribute]))
+        if unit not in factors_of(attribute):
+            raise entry.wrong("unit", unit, ", ".join(factors_of(attribute)))
         column = entry.whole("column", COLUMNS) if entry.has("column") else position
         estimates.append(Estimate(attribute, unit, column))
     for values in ([one.attribute for one in estimates], [one.column for one in estimates]):

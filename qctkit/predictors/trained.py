@@ -25,11 +25,27 @@ from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.predictors.spread import PREFIX, Spread, WithSpread
+from qctkit.subject import ATTRIBUTES, CORE, Attribute, know
 from qctkit.view import View
 
 DESCRIPTION = "predictors.json"
 FORMAT = "qctkit-predictors"
 FORMAT_VERSION = 1
+
+
+FOLD = "fold-{}/"
+"""Before the tensors of a fold's module in that file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A predictor as it was fitted without some subjects, of the ids ``left_out``."""
+
+    left_out: frozenset[str]
+    module: nn.Module
+
+    def __post_init__(self) -> None:
+        self.module.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +62,8 @@ class TrainedPredictor:
         spread: standard deviations of its readings; None where they were not measured.
         held_out_spreads: of a predictor just trained: those of the held-out readings by attribute,
             in the cohort's order; not kept beside the weights.
+        folds: of one that may drive the loop: as it was fitted in each fold of the
+            cross-validation.
     """
 
     name: str
@@ -60,6 +78,7 @@ class TrainedPredictor:
     curves: Sequence[Sequence[Sequence[float]]] = ()
     spread: Spread | None = None
     held_out_spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    folds: tuple[Fold, ...] = ()
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)
@@ -69,14 +88,25 @@ class TrainedPredictor:
         estimates: Tensor = self.module(images)
         return estimates
 
+    def without(self, subject_id: str) -> tuple[nn.Module, ...]:
+        """Return the modules that never saw a subject, but were fitted as this one was.
+
+        Of a subject of the training cohort that is one; of any other all folds' are.
+        """
+        own = tuple(one.module for one in self.folds if subject_id in one.left_out)
+        return own or tuple(one.module for one in self.folds)
+
     @property
     def answering(self) -> nn.Module:
         """The module that gives estimates and, where they were measured, spreads beside them."""
         return self.module if self.spread is None else WithSpread(self.module, self.spread)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the tensors of the module and of its spread."""
+        """Return the tensors of the module, of its folds' and of its spread."""
         tensors = dict(self.module.state_dict())
+        for number, fold in enumerate(self.folds):
+            found = fold.module.state_dict().items()
+            tensors |= {FOLD.format(number) + name: values for name, values in found}
         if self.spread is not None:
             found = self.spread.state_dict().items()
             tensors |= {PREFIX + name: values for name, values in found}
@@ -93,6 +123,7 @@ class TrainedPredictor:
             "view": view_record(self.view),
             "skills": {name: skill.record() for name, skill in self.skills.items()},
             "held_out": self.held_out,
+            "folds": [sorted(one.left_out) for one in self.folds],
         }
 
 
@@ -142,6 +173,11 @@ class PredictorSet:
             )
         return views.pop()
 
+    def _defines(self) -> Record:
+        """Return the definitions of what is read and the core does not know."""
+        others = sorted({a for one in self.predictors for a in one.attributes} - {*CORE})
+        return {"defines": [ATTRIBUTES[name].record() for name in others]} if others else {}
+
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
@@ -156,6 +192,7 @@ class PredictorSet:
             "predictors": [predictor.record() for predictor in self.predictors],
             "skipped": dict(self.skipped),
             "training": self.training,
+            **self._defines(),
         }
         text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False)
         (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
@@ -169,6 +206,7 @@ def load_predictors(folder: Path, family_named: Callable[[str], PredictorFamily]
     """
     description = read_description(folder)
     try:
+        know(Attribute(**one) for one in description.get("defines", ()))
         predictors = tuple(
             _predictor(one, folder, family_named) for one in description["predictors"]
         )
@@ -184,8 +222,14 @@ def _predictor(
         return _reader(folder / f"{entry['name']}.onnx")
     view = view_of(entry["view"])
     family = configured(family_named(entry["family"]), entry.get("configuration", {}))
-    module = family.build(entry["attributes"], view)
-    spread = _load_weights(module, entry["attributes"], folder / f"{entry['name']}.safetensors")
+    attributes = entry["attributes"]
+    module = family.build(attributes, view)
+    folds = tuple(
+        Fold(frozenset(left_out), family.build(attributes, view))
+        for left_out in entry.get("folds", ())
+    )
+    path = folder / f"{entry['name']}.safetensors"
+    spread = _load_weights(module, folds, attributes, path)
     return TrainedPredictor(
         name=entry["name"],
         family=entry["family"],
@@ -197,6 +241,7 @@ def _predictor(
         held_out=entry["held_out"],
         configuration=entry.get("configuration", {}),
         spread=spread,
+        folds=folds,
     )
 
 
@@ -232,15 +277,18 @@ def read_description(folder: Path) -> Record:
     return description
 
 
-def _load_weights(module: nn.Module, attributes: Sequence[str], path: Path) -> Spread | None:
-    """Load a module in place and return its spread, None where the file holds none."""
+def _load_weights(
+    module: nn.Module, folds: Sequence[Fold], attributes: Sequence[str], path: Path
+) -> Spread | None:
+    """Load modules in place and return the spread, None where the file holds none."""
     try:
         tensors = load_file(path)
-        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
+        found = _taken(tensors, PREFIX)
+        for number, fold in enumerate(folds):
+            fold.module.load_state_dict(_taken(tensors, FOLD.format(number)))
         module.load_state_dict(tensors)
-        if not own:
+        if not found:
             return None
-        found = {name.removeprefix(PREFIX): values for name, values in own.items()}
         spread = Spread(attributes, len(found.get("leverage.centre", ())))
         spread.load_state_dict(found)
         return spread.eval()
@@ -260,3 +308,9 @@ def estimates_by_attribute(
             }
             for one in predictors
         }
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors of a prefix out of others, and return them without it."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}

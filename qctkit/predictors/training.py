@@ -1,7 +1,7 @@
 """Training every predictor family on a cohort, with subjects held out to learn what it is worth."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qctkit.cohort import Record, Sample
-from qctkit.contracts import Checkpoint, PredictorFamily, TrainingData
+from qctkit.contracts import Checkpoint, PredictorFamily, Role, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.frame import locate
 from qctkit.geometry import Shape, Triple
@@ -31,10 +31,10 @@ from qctkit.predictors.spread import (
     variance_shape,
 )
 from qctkit.predictors.temperature import honest_temperature
-from qctkit.predictors.trained import PredictorSet, TrainedPredictor
+from qctkit.predictors.trained import Fold, PredictorSet, TrainedPredictor
 from qctkit.predictors.view_file import ViewFile
 from qctkit.processes import in_processes
-from qctkit.subject import ATTRIBUTES, Subject
+from qctkit.subject import ATTRIBUTES, Subject, attributes_of, common_attributes
 from qctkit.view import View, ViewImage, see
 from qctkit.window import Window
 
@@ -104,7 +104,7 @@ def see_cohort(samples: Iterable[Sample], folder: Path, *views: View) -> SeenCoh
             file.append(see(sample.volume, sample.femur, frame, view))
     values = {
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
-        for name in ATTRIBUTES
+        for name in attributes_of(subjects)
     }
     data = tuple(TrainingData(file, values, view) for view, file in zip(views, files, strict=True))
     return SeenCohort(tuple(ids), tuple(subjects), data)
@@ -132,10 +132,10 @@ def read_singly(read: Callable[[Tensor], Tensor], data: TrainingData) -> Tensor:
 def teachable(seen: SeenCohort) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the attributes that the cohort can teach, and why it cannot teach the others."""
     taught, skipped = [], {}
-    for name, attribute in ATTRIBUTES.items():
+    for name in seen.data.values:
         values = [one.value(name) for one in _one_scan_each(seen.subjects)]
         known = [value for value in values if value is not None]
-        if attribute.kind == "binary":
+        if ATTRIBUTES[name].kind == "binary":
             fewest = min(known.count(0.0), known.count(1.0))
             if fewest < FEWEST_OF_A_CLASS:
                 skipped[name] = f"one class has {fewest} subjects, {FEWEST_OF_A_CLASS} are needed"
@@ -164,14 +164,28 @@ def train_predictors(
     training: Record,
     tick: Callable[[str], None],
     store: FitStore | None = None,
+    failed: Mapping[str, Callable[[str], None]] | None = None,
 ) -> PredictorSet:
     """Return every family trained on all subjects, with its skill on held-out ones.
 
     Fits that ``store`` holds already are not made again.
 
+    Args:
+        seen: the subjects.
+        families: what to train.
+        settings: folds, seed, workers.
+        training: what is recorded of the training.
+        tick: told of every fit.
+        store: where fits are kept.
+        failed: by name, the families that may fail, as those of plugins, and what is told in words
+            of the first failure; they are left out, and the others are trained. Any other family's
+            error ends the training.
+
     Raises:
-        PredictorError: there are too few subjects, or no attribute can be taught.
+        PredictorError: there are too few subjects, no attribute can be taught, or every family
+            failed.
     """
+    failed = failed or {}
     taught, skipped = teachable(seen)
     if not taught:
         reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
@@ -184,12 +198,21 @@ def train_predictors(
         for held_out in [*folds, []] if attributes else []:
             kept = [row for row in everyone if row not in set(held_out)]
             number, data = len(jobs), seen.on(family.view)
-            jobs.append(_Job(number, family, attributes, kept, held_out, data, settings.seed))
+            may_fail = family.name in failed
+            jobs.append(
+                _Job(number, family, attributes, kept, held_out, data, settings.seed, may_fail)
+            )
     done = _run(jobs, settings.workers, tick, store)
     trained = []
     for first in range(0, len(jobs), len(folds) + 1):
-        last = first + len(folds)
-        trained.append(_trained(jobs[last], done[first:last], done[last], jobs[first:last], seen))
+        own, results = jobs[first : first + len(folds) + 1], done[first : first + len(folds) + 1]
+        one = _trained_or_failed(own, results, seen)
+        if isinstance(one, FailedFit):
+            failed[own[0].family.name](one.words)
+        else:
+            trained.append(one)
+    if jobs and not trained:
+        raise PredictorError("no predictor could be trained; see above")
     return PredictorSet(tuple(trained), skipped, training)
 
 
@@ -204,14 +227,28 @@ class _Job:
     held_out: Sequence[int]
     data: TrainingData
     seed: int
+    may_fail: bool = False
     checkpoint: Checkpoint | None = None
+
+    @property
+    def words(self) -> str:
+        """What is fitted to whom."""
+        unseen = f", {len(self.held_out)} held out" if self.held_out else ""
+        return f"fit of {', '.join(self.attributes)} to {len(self.kept)} samples{unseen}"
+
+
+@dataclass(frozen=True)
+class FailedFit:
+    """A fit that a family's own error ended, in words: what was fitted, and the error."""
+
+    words: str
 
 
 def _run(
     jobs: Sequence[_Job], workers: int, tick: Callable[[str], None], store: FitStore | None
-) -> list[Fit]:
+) -> list[Fit | FailedFit]:
     """Run the jobs, in processes of one thread each, and return their results in jobs' order."""
-    done: dict[int, Fit] = {}
+    done: dict[int, Fit | FailedFit] = {}
     if store is not None:
         found = ((number, store.load(number)) for number in range(len(jobs)))
         done = {number: fit for number, fit in found if fit is not None}
@@ -220,8 +257,11 @@ def _run(
     missing = [job for job in jobs if job.number not in done]
     if store is not None:
         missing = [replace(job, checkpoint=store.checkpoint(job.number)) for job in missing]
-    for job, fit in in_processes(_fit, missing, workers):
+    for job, fit in in_processes(_fit_or_failed, missing, workers):
         done[job.number] = fit
+        if isinstance(fit, FailedFit):
+            tick(f"{job.family.name} failed")
+            continue
         if store is not None:
             store.keep(job.number, fit)
         tick(_told(job, fit))
@@ -242,6 +282,37 @@ def _told(job: _Job, fit: Fit) -> str:
         else:
             words.append(f"{name} off by {np.abs(read - true)[known].mean():.1f}")
     return f"{job.family.name} {', '.join(words)}".strip()
+
+
+def _fit_or_failed(job: _Job) -> Fit | FailedFit:
+    # In words, since an error of a plugin's own kind may not pass from process to process.
+    try:
+        return _fit(job)
+    except Exception as error:
+        if not job.may_fail:
+            raise
+        return FailedFit(f"{job.words}: {_in_words(error)}")
+
+
+def _trained_or_failed(
+    jobs: Sequence[_Job], fits: Sequence[Fit | FailedFit], seen: SeenCohort
+) -> TrainedPredictor | FailedFit:
+    """Return a family's predictor from the fits of its folds and, last, that to everyone."""
+    done = [fit for fit in fits if isinstance(fit, Fit)]
+    if len(done) < len(fits):
+        return next(fit for fit in fits if isinstance(fit, FailedFit))
+    *folds, last = jobs
+    try:
+        return _trained(last, done[:-1], done[-1], folds, seen)
+    except Exception as error:
+        if not last.may_fail:
+            raise
+        return FailedFit(f"build and reading after {last.words}: {_in_words(error)}")
+
+
+def _in_words(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def _fit(job: _Job) -> Fit:
@@ -279,6 +350,8 @@ def _trained(
     if isinstance(module, Ensemble):
         _calibrate(module, job.attributes, readings, seen)
     spread, spreads = _spread(module, job, readings, far, seen)
+    is_driver = job.family.role is Role.LOOP
+    folds = zip(fold_jobs, fold_fits, strict=True) if is_driver else ()
     return TrainedPredictor(
         name=job.family.name,
         family=job.family.name,
@@ -298,7 +371,18 @@ def _trained(
         curves=[curve.tolist() for fit in fold_fits for curve in fit.curves],
         spread=spread,
         held_out_spreads=spreads,
+        folds=tuple(_fold(fold_job, fit, module, seen) for fold_job, fit in folds),
     )
+
+
+def _fold(job: _Job, fit: Fit, final: nn.Module, seen: SeenCohort) -> Fold:
+    """Return what a fold fitted, with the probabilities of the final module."""
+    module = job.family.build(job.attributes, job.data.view)
+    module.load_state_dict(fit.weights)
+    if isinstance(module, Ensemble) and isinstance(final, Ensemble):
+        module.temperature.copy_(final.temperature)
+    left_out = frozenset(seen.subjects[row].subject_id for row in job.held_out)
+    return Fold(left_out, module)
 
 
 def _calibrate(
@@ -338,7 +422,8 @@ def _skill(name: str, seen: SeenCohort, readings: np.ndarray) -> Skill:
     groups = [subject.subject_id for subject in seen.subjects]
     values = {one: column.numpy() for one, column in seen.data.values.items()}
     skill = skill_of(ATTRIBUTES[name].kind, values[name], readings, groups)
-    return replace(skill, joint=joint_response(readings, values))
+    common = {one: values[one] for one in common_attributes(seen.subjects)}
+    return replace(skill, joint=joint_response(readings, common))
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qctkit.calibration import CALIBRATION_COLUMNS
 from qctkit.errors import TableError
-from qctkit.subject import AGE, SUBJECT_ID_PATTERN, WEIGHT, Attribute, Sex
+from qctkit.subject import AGE, ATTRIBUTES, CORE, SUBJECT_ID_PATTERN, WEIGHT, Attribute, Sex
 
 REQUIRED_COLUMNS = ("subject_id", "path")
 OPTIONAL_COLUMNS = (
@@ -41,6 +41,7 @@ class TableRow:
         sample_id: name of the sample, for subjects with several rows.
         rods_mask: mask of a phantom's rods on the scan's grid, existing.
         calibration: cells of the columns that say how the scan is calibrated, as given.
+        others: attributes that the core does not know, by name.
         line: line of the table, for messages.
     """
 
@@ -56,13 +57,15 @@ class TableRow:
     sample_id: str | None = None
     rods_mask: Path | None = None
     calibration: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_subject_table(path: Path, *, keyed: bool = False) -> tuple[TableRow, ...]:
     """Return the rows of a CSV table, with paths taken relative to the table.
 
-    The columns ``subject_id`` and ``path`` are required; ``gender`` may stand for ``sex``. A
-    subject may have several rows if each has a ``sample_id``. ``keyed`` says that ids will be
+    The columns ``subject_id`` and ``path`` are required; ``gender`` may stand for ``sex``, and an
+    attribute that a plugin registers has a column of its name. A subject may have several rows if
+    each has a ``sample_id``. ``keyed`` says that ids will be
     hashed, so that they may be any text and no message shows them.
 
     Raises:
@@ -99,6 +102,16 @@ def table_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise TableError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
 
 
+def known_columns() -> tuple[str, ...]:
+    """Return the columns that a table may have, those of plugins' attributes last."""
+    return (*COLUMNS, *_others())
+
+
+def _others() -> list[str]:
+    """Return the attributes that the core does not know."""
+    return [name for name in ATTRIBUTES if name not in CORE]
+
+
 def _columns(path: Path, line: int, header: list[str]) -> tuple[str, ...]:
     if not header:
         raise TableError(f"{path}: the table is empty; its first line must be {','.join(COLUMNS)}")
@@ -107,7 +120,7 @@ def _columns(path: Path, line: int, header: list[str]) -> tuple[str, ...]:
             raise TableError(f"{path}: columns are separated by {word}; save it with commas")
     columns = tuple(OTHER_NAMES.get(name, name) for name in header)
     for given, name in zip(header, columns, strict=True):
-        if name not in COLUMNS:
+        if name not in known_columns():
             raise TableError(f"{path}, line {line}: {_unknown_column(given)}")
         if columns.count(name) > 1:
             raise TableError(f"{path}, line {line}: column {name!r} is there twice; keep one")
@@ -118,10 +131,14 @@ def _columns(path: Path, line: int, header: list[str]) -> tuple[str, ...]:
 
 
 def _unknown_column(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), [*COLUMNS, *OTHER_NAMES], n=1, cutoff=0.5)
+    known = known_columns()
+    near = difflib.get_close_matches(name.lower(), [*known, *OTHER_NAMES], n=1, cutoff=0.5)
     if near:
         return f"unknown column {name!r}; did you mean {near[0]!r}?"
-    return f"unknown column {name!r}; rename it to one of {', '.join(COLUMNS)}, or remove it"
+    return (
+        f"unknown column {name!r}; rename it to one of {', '.join(known)}, or remove it. An "
+        "attribute that the core does not know comes with a plugin"
+    )
 
 
 def _row(
@@ -149,6 +166,11 @@ def _row(
         sample_id=given.plain_id("sample_id") if given.text("sample_id") else None,
         rods_mask=given.existing_path("rods_mask"),
         calibration={name: text for name in CALIBRATION_COLUMNS if (text := given.text(name))},
+        others={
+            name: value
+            for name in _others()
+            if (value := given.number(ATTRIBUTES[name])) is not None
+        },
     )
 
 
@@ -205,11 +227,11 @@ class _Cells:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not attribute.low < value <= attribute.high:
+        if not attribute.allows(value):
             raise self.error(
                 attribute.name,
-                f"{text!r} is not a number above {attribute.low:g} and up to {attribute.high:g} "
-                f"{attribute.unit}; leave the cell empty if unknown",
+                f"{text!r} is not a number that it can be ({attribute.allowed}); leave the cell "
+                "empty if unknown",
             )
         return value
 

@@ -11,7 +11,9 @@ from qctkit.calibration import CohortScale, one_material
 from qctkit.cohort import Record
 from qctkit.progress import Progress
 from qctkit.report.pictures import as_png, comparison, mask_overview
+from qctkit.report.training_words import title
 from qctkit.store.reader import CohortFile
+from qctkit.subject import ATTRIBUTES
 from qctkit.units import Unit
 
 SHOWN_SAMPLES = 4
@@ -31,15 +33,17 @@ def write_summary(made: CohortFile, real: CohortFile, path: Path, progress: Prog
             record = sample.synthesis.record if sample.synthesis else {}
             source = real.load(record["source_sample_id"])
             picture = as_png(comparison(source, sample, made.window))
-            pictures.append({"id": sample_id, "record": record, "png": picture})
+            names = source.subject.attributes
+            pictures.append(
+                {"id": sample_id, "record": record, "attributes": names, "png": picture}
+            )
             task.advance(sample_id)
     template = (
         importlib.resources.files("qctkit.report").joinpath("summary.html").read_text("utf-8")
     )
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        template
-    )
-    text = page.render(
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.globals.update(stated=_stated, titles=_title)
+    text = environment.from_string(template).render(
         run=made.run,
         accepted=len(made),
         refused=len(made.refused),
@@ -54,6 +58,16 @@ def write_summary(made: CohortFile, real: CohortFile, path: Path, progress: Prog
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
     return path
+
+
+def _title(name: str) -> str:
+    """Return an attribute's name and unit as a heading: ``age, years``."""
+    unit = ATTRIBUTES[name].unit
+    return f"{title(name).lower()}, {unit}" if unit else title(name).lower()
+
+
+def _stated(value: str | float | None) -> str:
+    return "not known" if value is None else str(value)
 
 
 def _scale(real: CohortFile) -> CohortScale:

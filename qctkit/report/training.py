@@ -1,7 +1,7 @@
 """The page that `qctkit train` writes: what each predictor is worth on unseen subjects."""
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from qctkit.cohort import Record
 from qctkit.report.pictures import as_png
 from qctkit.report.training_charts import (
+    binary_readings,
     cohort_overview,
     learning_curves,
     read_against_true,
-    sex_readings,
 )
 from qctkit.report.training_splits import splits_side_by_side
 from qctkit.report.training_words import (
@@ -23,14 +23,17 @@ from qctkit.report.training_words import (
     band_in_words,
     best,
     chart_in_words,
+    classes,
+    codes,
     cohort_in_words,
     headline,
+    is_binary,
     shown,
     signed,
     title,
     unit,
 )
-from qctkit.subject import ATTRIBUTES, SEX, Sex
+from qctkit.subject import ATTRIBUTES, Sex
 
 
 def write_training_page(figures: Record, path: Path) -> Path:
@@ -47,7 +50,7 @@ def write_training_page(figures: Record, path: Path) -> Path:
         cohort=cohort_in_words(held_out["subjects"]),
         simulated=any(one["simulated"] for one in held_out["subjects"]),
         headlines=[headline(name, *_compared(figures, name)) for name in _attributes(figures)],
-        overview=as_png(cohort_overview(held_out["subjects"])),
+        overview=as_png(cohort_overview(held_out["subjects"], _known(held_out["subjects"]))),
         attributes=[_attribute(figures, name) for name in _attributes(figures)],
         skipped={title(name): why for name, why in figures["skipped"].items()},
         curves=as_png(learning_curves(curves)) if curves else None,
@@ -73,6 +76,15 @@ def _attributes(figures: Record) -> list[str]:
     return [name for name in ATTRIBUTES if name in figures["mean_predictor"]]
 
 
+def _known(subjects: Sequence[Record]) -> dict[str, tuple[str, str]]:
+    """Return title and unit, for the overview, of the numbers that are known of the subjects."""
+    return {
+        name: (title(name).lower(), unit(name))
+        for name in ATTRIBUTES
+        if name in subjects[0] and not is_binary(name)
+    }
+
+
 def _compared(figures: Record, name: str) -> tuple[dict[str, Record], Record]:
     """Return the figures of an attribute by predictor, and those of the mean predictor."""
     found = {
@@ -90,7 +102,9 @@ def _attribute(figures: Record, name: str) -> Record:
     return {
         "title": title(name),
         "unit": unit(name),
-        "binary": name == SEX.name,
+        "binary": is_binary(name),
+        "classes": classes(name),
+        "codes": codes(name),
         "best": best(name, found),
         "bands": [band_in_words(name, one) for one in mean.get("bias_by_band", [])],
         "rows": {**found, MEAN: mean},
@@ -103,9 +117,9 @@ def _chart(figures: Record, name: str, found: Mapping[str, Record]) -> str:
     held_out = figures["held_out"]
     true = _numbers([_number(one[name]) for one in held_out["subjects"]])
     readings = {one: _numbers(held_out["readings"][one][name]) for one in found}
-    if name == SEX.name:
+    if is_binary(name):
         reliability = {one: figure["reliability"] for one, figure in found.items()}
-        return as_png(sex_readings(true, readings, reliability))
+        return as_png(binary_readings(classes(name), true, readings, reliability))
     mean = _numbers(held_out["mean_readings"][name])
     return as_png(read_against_true(unit(name), true, readings, mean))
 

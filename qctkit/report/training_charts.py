@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 TEAL, RED, GREY = "#1b6c7a", "#b3402a", "#777777"
 BINS = {"age_years": 5.0, "weight_kg": 5.0, "scan_length_mm": 10.0}
-"""Widths of the histograms' bins, in the attribute's unit."""
+"""Widths of the histograms' bins, in the attribute's unit; other attributes get ten bins."""
 
 COLUMNS = 4
 
@@ -23,24 +23,29 @@ SHOWN_LOSS = 2.5
 """Learning curves are shown up to this many times the first losses: a peak hides the rest."""
 
 
-def cohort_overview(subjects: Sequence[Record]) -> Figure:
-    """Return histograms of sex, age and weight, and of the lengths of scans."""
-    figure = Figure(figsize=(12, 2.9), layout="constrained")
-    sex, *others = figure.subplots(1, 4, width_ratios=(0.7, 1, 1, 1))
+def cohort_overview(subjects: Sequence[Record], known: Mapping[str, tuple[str, str]]) -> Figure:
+    """Return histograms of sex, of what is known in numbers, and of the lengths of scans.
+
+    Args:
+        subjects: their attributes, and the lengths of their scans.
+        known: title and unit of the attributes that are numbers, by name.
+    """
+    panels = len(known) + 1
+    figure = Figure(figsize=(2.1 + 3.3 * panels, 2.9), layout="constrained")
+    sex, *others = figure.subplots(1, 1 + panels, width_ratios=(0.7, *[1] * panels))
     people = list({one["subject_id"]: one for one in subjects}.values())
-    known = {"women": "F", "men": "M", "not known": None}
-    counts = {word: sum(one["sex"] == code for one in people) for word, code in known.items()}
+    sexes = {"women": "F", "men": "M", "not known": None}
+    counts = {word: sum(one["sex"] == code for one in people) for word, code in sexes.items()}
     sex.bar(list(counts), list(counts.values()), color=TEAL)
     sex.set_title("sex", fontsize=10)
     sex.set_ylabel("subjects")
     titles = {
-        "age_years": ("age", "years", people),
-        "weight_kg": ("weight", "kg", people),
+        **{name: (*words, people) for name, words in known.items()},
         "scan_length_mm": ("length of scans", "mm along the slice axis", subjects),
     }
     for axes, (name, (title, unit, rows)) in zip(others, titles.items(), strict=True):
         values = [one[name] for one in rows if one[name] is not None]
-        axes.hist(values, bins=_edges(values, BINS[name]), color=TEAL, edgecolor="white")
+        axes.hist(values, bins=_edges(values, _width(name, values)), color=TEAL, edgecolor="white")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(unit)
         axes.set_ylabel("scans" if name == "scan_length_mm" else "subjects")
@@ -71,13 +76,17 @@ def read_against_true(unit: str, true: Array, readings: Mapping[str, Array], mea
     return figure
 
 
-def sex_readings(
-    true: Array, readings: Mapping[str, Array], reliability: Mapping[str, Sequence[Record]]
+def binary_readings(
+    classes: tuple[str, str],
+    true: Array,
+    readings: Mapping[str, Array],
+    reliability: Mapping[str, Sequence[Record]],
 ) -> Figure:
-    """Return by predictor the probabilities of being male by true sex, and how far to trust them.
+    """Return by predictor the probabilities of the second class, and how far to trust them.
 
     Args:
-        true: ``(N,)`` 0 (F), 1 (M), NaN where unknown.
+        classes: what those are called who are 0, and 1.
+        true: ``(N,)`` 0 or 1, NaN where unknown.
         readings: logits ``(N,)`` by predictor.
         reliability: by predictor, accuracy by bin of confidence.
     """
@@ -90,7 +99,7 @@ def sex_readings(
         above.plot(true + spread, probability, "o", color=TEAL, markersize=5, alpha=0.7)
         above.axhline(0.5, color=RED, linestyle="--", linewidth=1)
         above.set(xlim=(-0.5, 1.5), ylim=(-0.03, 1.03), xticks=(0, 1))
-        above.set_xticklabels(("women", "men"))
+        above.set_xticklabels(classes)
         above.set_title(name, fontsize=10)
         bins = reliability[name]
         below.plot([0.5, 1.0], [0.5, 1.0], "-", color=GREY, linewidth=1)
@@ -101,7 +110,7 @@ def sex_readings(
             color=TEAL,
         )
         below.set(xlim=(0.48, 1.02), ylim=(-0.03, 1.05), xlabel="confidence")
-    panels[0, 0].set_ylabel("read probability of being male")
+    panels[0, 0].set_ylabel(f"read probability of {classes[1]}")
     panels[1, 0].set_ylabel("share that was right")
     return figure
 
@@ -138,6 +147,11 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Any]]:
     for spare in every[count:]:
         spare.remove()
     return figure, every[:count]
+
+
+def _width(name: str, values: Sequence[float]) -> float:
+    spread = max(values, default=0.0) - min(values, default=0.0)
+    return BINS.get(name, spread / 10.0 or 1.0)
 
 
 def _edges(values: Sequence[float], width: float) -> list[float]:

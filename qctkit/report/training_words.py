@@ -1,17 +1,33 @@
 """Figures of a training in words, with their intervals."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from qctkit.cohort import Record
-from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
+from qctkit.subject import ATTRIBUTES, SEX
 
 MEAN = "mean predictor"
-TITLES = {SEX.name: "Sex", AGE.name: "Age", WEIGHT.name: "Weight"}
 
 
 def title(name: str) -> str:
-    """Return an attribute's name as a heading."""
-    return TITLES[name]
+    """Return an attribute's name as a heading, without its unit: ``Age``, ``Body mass index``."""
+    unit = re.sub("[^a-z0-9]+", "_", ATTRIBUTES[name].unit.lower())
+    return name.removesuffix(f"_{unit}").replace("_", " ").capitalize()
+
+
+def is_binary(name: str) -> bool:
+    """Whether an attribute has two values."""
+    return ATTRIBUTES[name].kind == "binary"
+
+
+def classes(name: str) -> tuple[str, str]:
+    """Return what those are called whose binary attribute is 0, and 1."""
+    return ("women", "men") if name == SEX.name else ("those with 0", "those with 1")
+
+
+def codes(name: str) -> tuple[str, str]:
+    """Return how the values of a binary attribute are written."""
+    return ("F", "M") if name == SEX.name else ("0", "1")
 
 
 def unit(name: str) -> str:
@@ -37,7 +53,7 @@ def signed(value: float) -> str:
 
 def best(name: str, found: Mapping[str, Record]) -> str:
     """Return the predictor that reads an attribute of held-out subjects best."""
-    if name == SEX.name:
+    if is_binary(name):
         return max(
             found, key=lambda one: (_value(found[one], "accuracy"), _value(found[one], "auc"))
         )
@@ -47,9 +63,12 @@ def best(name: str, found: Mapping[str, Record]) -> str:
 def headline(name: str, found: Mapping[str, Record], mean: Record) -> str:
     """Return in a few words how well an attribute of unseen subjects is read."""
     chosen = best(name, found)
-    if name == SEX.name:
+    if is_binary(name):
         ours, plain = (shown(one["accuracy"], 0, 100) for one in (found[chosen], mean))
-        words = f"Sex: {chosen} is right for {ours} % of them; the mean predictor for {plain} %."
+        words = (
+            f"{title(name)}: {chosen} is right for {ours} % of them; the mean predictor for "
+            f"{plain} %."
+        )
         words += _none_wrong(found[chosen])
         gained = _value(found[chosen], "accuracy") > _value(mean, "accuracy")
     else:
@@ -76,9 +95,9 @@ def cohort_in_words(subjects: Sequence[Record]) -> str:
     women, men = (sum(one["sex"] == code for one in people) for code in "FM")
     words = [f"{len(people)} subjects ({len(subjects)} scans): {women} women, {men} men"]
     missing = []
-    for name in TITLES:
+    for name in (name for name in ATTRIBUTES if name in subjects[0]):
         known = [one[name] for one in people if one[name] is not None]
-        if known and name != SEX.name:
+        if known and not is_binary(name):
             words.append(f"{title(name).lower()} {_range(known)} {unit(name)}")
         if len(known) < len(people):
             missing.append(f"{title(name).lower()} of {len(people) - len(known)}")
@@ -90,16 +109,17 @@ def cohort_in_words(subjects: Sequence[Record]) -> str:
 
 def chart_in_words(name: str, found: Mapping[str, Record], mean: Record) -> str:
     """Return what the chart of an attribute shows, for those who cannot see it."""
-    if name == SEX.name:
+    if is_binary(name):
+        zeros, ones = classes(name)
         said = (
             f"{one}: {_wrong(figures)} of {figures['readings']} on the wrong side of one half, "
             f"confidence off by {_value(figures, 'calibration_error'):.2f} on average"
             for one, figures in found.items()
         )
         return (
-            "Above, for each held-out subject the read probability of being male, women left and "
-            "men right. Below, the share that was right against the confidence, larger dots for "
-            f"more subjects, on the line if honest. {'; '.join(said)}."
+            f"Above, for each held-out subject the read probability of {ones}, {zeros} left and "
+            f"{ones} right. Below, the share that was right against the confidence, larger dots "
+            f"for more subjects, on the line if honest. {'; '.join(said)}."
         )
     said = (
         f"{one}: off by {_value(figures, 'mae'):.1f} {unit(name)}, R2 {_value(figures, 'r2'):.2f}"

@@ -1,6 +1,6 @@
 """Who is simulated: attributes, and the individual variation that stays when they change."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import Any
@@ -178,6 +178,26 @@ def counterfactual(
     )
     _ = changed.subject  # refuses ages and weights out of range
     return changed
+
+
+FIGURES: Mapping[str, Callable[[Person], float]] = {
+    "height_cm": lambda person: 100.0 * person.height_m,
+    "body_mass_index_kg_m2": lambda person: person.body_mass_index,
+}
+"""What the simulator knows of a person beyond the core's attributes, by the name under which a
+plugin may register it."""
+
+
+def figures_of(person: Person, names: Sequence[str]) -> dict[str, float]:
+    """Return figures of a person by name, rounded as a clinic would state them.
+
+    Raises:
+        InputError: the simulator cannot tell one.
+    """
+    for name in names:
+        if name not in FIGURES:
+            raise InputError(f"the simulator cannot tell {name!r}; it can: {', '.join(FIGURES)}")
+    return {name: round(FIGURES[name](person), 1) for name in names}
 
 
 def person_of(made: Sample | Record) -> Person:

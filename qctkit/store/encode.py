@@ -13,7 +13,7 @@ from qctkit import schema
 from qctkit.calibration import Calibration
 from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side, Synthesis
 from qctkit.geometry import Geometry
-from qctkit.subject import ATTRIBUTES, Origin, Sex, Subject
+from qctkit.subject import ATTRIBUTES, CORE, Origin, Sex, Subject
 from qctkit.units import Material, Unit
 from qctkit.volume import Volume
 
@@ -135,6 +135,7 @@ def decode_subject(attributes: Mapping[str, Any]) -> Subject:
         age_years=float(known["age_years"]) if "age_years" in known else None,
         weight_kg=float(known["weight_kg"]) if "weight_kg" in known else None,
         origins={name: Origin(attributes[f"{name}_origin"]) for name in known},
+        others={name: float(value) for name, value in known.items() if name not in CORE},
     )
 
 
@@ -169,8 +170,8 @@ def _little_endian(array: Array) -> Array:
 
 def _subject_attributes(subject: Subject) -> dict[str, Value]:
     attributes: dict[str, Value] = {"subject_id": subject.subject_id}
-    for name in ATTRIBUTES:
-        value = getattr(subject, name)
+    for name in subject.attributes:
+        value = subject.stated(name)
         if value is not None:
             # HDF5 and JSON hold plain texts and numbers, not enumerations.
             attributes[name] = str(value) if isinstance(value, str) else float(value)

@@ -1,7 +1,7 @@
 """An encoded sample as an HDF5 group, and back."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from qctkit import schema
 from qctkit.cohort import Record
 from qctkit.errors import CohortFileError
 from qctkit.store.encode import Array, Encoded, Value, to_json
+from qctkit.subject import ATTRIBUTES, Attribute, know
 
 GZIP_LEVEL = 4
 CHUNK = 32
@@ -57,6 +58,25 @@ def write_json(group: h5py.Group, name: str, value: Record) -> None:
 def read_json(group: h5py.Group, name: str) -> Any:
     """Return a value written by ``write_json``."""
     return json.loads(group[name].asstr()[()])
+
+
+def write_attributes(file: h5py.File, names: Sequence[str]) -> None:
+    """Write the definitions of attributes that the core does not know; nothing where all are."""
+    if names:
+        records = [dict(ATTRIBUTES[name].record()) for name in names]
+        file.create_dataset(schema.ATTRIBUTES, data=to_json(records), dtype=h5py.string_dtype())
+
+
+def read_attributes(file: h5py.File) -> tuple[Attribute, ...]:
+    """Return the attributes that a file defines, which are known from then on.
+
+    Raises:
+        InputError: a definition is none, or that of another quantity than one that is known.
+    """
+    records = read_json(file, schema.ATTRIBUTES) if schema.ATTRIBUTES in file else []
+    defined = tuple(Attribute(**one) for one in records)
+    know(defined)
+    return defined
 
 
 def write_texts(group: h5py.Group, name: str, texts: list[str]) -> None:

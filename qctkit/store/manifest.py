@@ -8,7 +8,7 @@ from qctkit import schema
 from qctkit.cohort import Record
 from qctkit.errors import InputError
 from qctkit.store.table import fingerprint
-from qctkit.subject import SUBJECT_ID_PATTERN
+from qctkit.subject import ATTRIBUTES, SUBJECT_ID_PATTERN, Attribute, know
 from qctkit.window import Window
 
 MANIFEST = "cohort.json"
@@ -26,6 +26,7 @@ class Manifest:
         sample_ids: in order.
         checksums: of the samples as they were exported.
         run, window, refused: as of the cohort.
+        attributes: those of its subjects that the core does not know.
     """
 
     ending: str
@@ -34,6 +35,7 @@ class Manifest:
     run: Record
     window: Window
     refused: tuple[Record, ...]
+    attributes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Return the JSON text."""
@@ -50,6 +52,8 @@ class Manifest:
             "window_hu": [self.window.low_hu, self.window.high_hu],
             "refused": self.refused,
         }
+        if self.attributes:
+            record["attributes"] = [dict(ATTRIBUTES[name].record()) for name in self.attributes]
         return json.dumps(record, indent=1, sort_keys=True) + "\n"
 
 
@@ -97,6 +101,8 @@ def _manifest(record: dict[str, Any]) -> Manifest:
     # Ids become file names: nothing outside the folder is ever read.
     if not all(SUBJECT_ID_PATTERN.fullmatch(sample_id) for sample_id in sample_ids):
         raise ValueError("a sample_id is not a plain identifier")
+    # The samples are read by what is known.
+    know(Attribute(**one) for one in record.get("attributes", ()))
     return Manifest(
         ending=record["images"],
         sample_ids=sample_ids,
@@ -104,4 +110,5 @@ def _manifest(record: dict[str, Any]) -> Manifest:
         run=dict(record["run"]),
         window=Window(float(low), float(high)),
         refused=tuple(record["refused"]),
+        attributes=tuple(one["name"] for one in record.get("attributes", ())),
     )

@@ -14,7 +14,13 @@ from qctkit.calibration import Calibration
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, InputError
 from qctkit.store.encode import decode, decode_calibration
-from qctkit.store.group import read_group, read_json, refuse_links_out, sample_group
+from qctkit.store.group import (
+    read_attributes,
+    read_group,
+    read_json,
+    refuse_links_out,
+    sample_group,
+)
 from qctkit.store.table import (
     Columns,
     Row,
@@ -24,7 +30,7 @@ from qctkit.store.table import (
     same_value,
     table_row,
 )
-from qctkit.subject import Subject
+from qctkit.subject import CORE, Subject, know
 from qctkit.units import Unit
 from qctkit.window import Window
 
@@ -42,6 +48,7 @@ class CohortFile:
         window: the window stored with the cohort.
         run: what made the file.
         refused_count: number of refused candidates on record.
+        defined: attributes of its subjects that the core does not know, as the file defines them.
 
     Example::
 
@@ -67,7 +74,23 @@ class CohortFile:
                 float(file.attrs["window_low_hu"]), float(file.attrs["window_high_hu"])
             )
             self.run: Record = read_json(file, schema.RUN)
+            self.defined = read_attributes(file)
             self.refused_count = len(file[schema.REFUSED]) if schema.REFUSED in file else 0
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Know, in a worker process too, what the file defines."""
+        self.__dict__.update(state)
+        know(self.defined)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the attributes that the file defines."""
+        return tuple(one.name for one in self.defined)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What is known, of some subject at least or of any: the core's attributes, and others."""
+        return (*CORE, *self.others)
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
@@ -82,7 +105,7 @@ class CohortFile:
         where missing) and int64.
         """
         with self.open() as file:
-            columns = read_table(file[schema.TABLE])
+            columns = read_table(file[schema.TABLE], self.others)
             if columns["sample_id"].tolist() != list(self._row_of):
                 raise CohortFileError(f"{self.path} has changed since it was opened")
             return MappingProxyType(columns)
@@ -155,7 +178,7 @@ class CohortFile:
                     "and metadata; the file is damaged, restore or remake it"
                 )
             sample = decode(stored)
-            found = table_row(sample, stored, sha256)
+            found = table_row(sample, stored, sha256, self.others)
             differing = [name for name, value in found.items() if not same_value(value, row[name])]
             if differing:
                 raise CohortFileError(
@@ -197,8 +220,8 @@ class CohortFile:
 
     def _check_format(self, file: h5py.File) -> None:
         found = file.attrs.get("format"), file.attrs.get("format_version")
-        if found != (schema.FORMAT, schema.FORMAT_VERSION):
+        if found[0] != schema.FORMAT or found[1] not in schema.FORMAT_VERSIONS:
             raise CohortFileError(
                 f"{self.path} is not a cohort file of format {schema.FORMAT} "
-                f"{schema.FORMAT_VERSION} (found {found[0]}, {found[1]})"
+                f"{' or '.join(map(str, schema.FORMAT_VERSIONS))} (found {found[0]}, {found[1]})"
             )

@@ -17,6 +17,7 @@ from qctkit import schema
 from qctkit.cohort import MaskOrigin
 from qctkit.errors import InputError
 from qctkit.store.encode import Array, Encoded, Value, to_json
+from qctkit.subject import ATTRIBUTES, CORE
 
 SIDECAR_FORMAT = "qctkit-exported-sample"
 SIDECAR_VERSION = 1
@@ -113,7 +114,8 @@ def _sidecar(record: Mapping[str, Any]) -> Sidecar:
 
 
 def _attribute(name: str, value: Any) -> Value:
-    kind, _ = schema.SAMPLE_ATTRIBUTES[name]
+    of_plugin = [one for one in ATTRIBUTES if one not in CORE]
+    kind, _ = schema.sample_attributes(of_plugin)[name]
     return str(value) if kind == "text" else np.array(value, dtype=kind)[()]
 
 

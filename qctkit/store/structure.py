@@ -1,12 +1,13 @@
 """What in a cohort file is not as its format says: objects, attributes, types, numbers of axes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 
 from qctkit import schema
+from qctkit.store.group import read_attributes
 
 ROOT_OBJECTS = (schema.RUN, schema.TABLE, schema.SAMPLES)
 _PARAMETER = f"{schema.PARAMETERS}/<name>"
@@ -14,7 +15,11 @@ _PARAMETER = f"{schema.PARAMETERS}/<name>"
 
 def file_problems(file: h5py.File) -> Iterator[str]:
     """Give what is wrong with everything but the samples, in words."""
-    yield from _names("/", set(file), set(ROOT_OBJECTS), {schema.REFUSED})
+    others = [one.name for one in read_attributes(file)]
+    version = schema.format_version(others)
+    if file.attrs["format_version"] != version:
+        yield f"format_version is not {version}, that of its attributes"
+    yield from _names("/", set(file), set(ROOT_OBJECTS), {schema.REFUSED, schema.ATTRIBUTES})
     yield from _names("attributes of /", set(file.attrs), set(schema.FILE_ATTRIBUTES))
     for name, kind in schema.FILE_ATTRIBUTES.items():
         if name in file.attrs:
@@ -23,26 +28,32 @@ def file_problems(file: h5py.File) -> Iterator[str]:
     if schema.REFUSED in file:
         yield from _type("/refused", file[schema.REFUSED], "text", 1)
     table = file[schema.TABLE]
-    yield from _names("/table", set(table), set(schema.TABLE_COLUMNS))
-    for name, kind in schema.TABLE_COLUMNS.items():
+    columns = schema.table_columns(others)
+    yield from _names("/table", set(table), set(columns))
+    for name, kind in columns.items():
         if name in table:
             yield from _type(f"/table/{name}", table[name], kind, 1)
     in_table = set(table["sample_id"].asstr()[()])
     yield from _names("/samples", set(file[schema.SAMPLES]), in_table)
 
 
-def sample_problems(group: h5py.Group) -> Iterator[str]:
-    """Give what is wrong with the objects and attributes of one sample, in words."""
+def sample_problems(group: h5py.Group, others: Iterable[str] = ()) -> Iterator[str]:
+    """Give what is wrong with the objects and attributes of one sample, in words.
+
+    ``others`` are the attributes that the file defines.
+    """
+    attributes = schema.sample_attributes(others)
+    together = schema.optional_together(others)
     present = set(group) | {f"@{name}" for name in group.attrs}
-    optional = {name for row in schema.OPTIONAL_TOGETHER for name in row}
+    optional = {name for row in together for name in row}
     datasets = {name.split("/")[0] for name in schema.SAMPLE_DATASETS}
-    known = datasets | {f"@{name}" for name in schema.SAMPLE_ATTRIBUTES}
+    known = datasets | {f"@{name}" for name in attributes}
     yield from _names(group.name, present, known - optional, optional)
-    for row in schema.OPTIONAL_TOGETHER:
+    for row in together:
         missing = [name for name in row if name not in present]
         if 0 < len(missing) < len(row):
             yield f"{group.name} has only some of {', '.join(row)}: {', '.join(missing)} missing"
-    for name, (kind, shape) in schema.SAMPLE_ATTRIBUTES.items():
+    for name, (kind, shape) in attributes.items():
         if name in group.attrs:
             where = f"attribute {name} of {group.name}"
             yield from _type(where, group.attrs[name], kind, len(shape), shape)

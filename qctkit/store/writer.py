@@ -24,8 +24,22 @@ from qctkit import schema
 from qctkit.cohort import Record, Sample
 from qctkit.errors import CohortFileError, OutputExistsError, QctkitError
 from qctkit.store.encode import encode, to_json
-from qctkit.store.group import write_group, write_json, write_texts
-from qctkit.store.table import Row, fingerprint, read_table, table_row, table_rows, write_table
+from qctkit.store.group import (
+    read_attributes,
+    write_attributes,
+    write_group,
+    write_json,
+    write_texts,
+)
+from qctkit.store.table import (
+    Row,
+    fingerprint,
+    others_of,
+    read_table,
+    table_row,
+    table_rows,
+    write_table,
+)
 from qctkit.window import DEFAULT_WINDOW, Window
 
 try:
@@ -189,7 +203,7 @@ class CohortWriter:
             position = int(path.stem)
             if position not in self._noted:
                 with h5py.File(path, "r") as part:
-                    rows = tuple(table_rows(read_table(part[schema.TABLE])))
+                    rows = tuple(table_rows(read_table(part[schema.TABLE], _names(part))))
                     refused = part[schema.REFUSED].asstr()[()] if schema.REFUSED in part else ()
                     self._noted[position] = _Noted(rows, tuple(refused))
         return dict(sorted(self._noted.items()))
@@ -219,6 +233,10 @@ class _Noted:
     refused: tuple[str, ...] = ()
 
 
+def _names(part: h5py.File) -> list[str]:
+    return [one.name for one in read_attributes(part)]
+
+
 def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
     counts = Counter(str(row["sample_id"]) for row in rows)
     for sample_id, count in counts.items():
@@ -231,8 +249,10 @@ def write_root(file: h5py.File, rows: Sequence[Row], run: Record, window: Window
     file.require_group(schema.SAMPLES)
     write_json(file, schema.RUN, run)
     write_table(file.create_group(schema.TABLE), rows)
+    others = others_of(rows)
+    write_attributes(file, others)
     file.attrs["format"] = schema.FORMAT
-    file.attrs["format_version"] = schema.FORMAT_VERSION
+    file.attrs["format_version"] = schema.format_version(others)
     file.attrs["qctkit_version"] = qctkit.__version__
     file.attrs["window_low_hu"] = window.low_hu
     file.attrs["window_high_hu"] = window.high_hu

@@ -11,6 +11,7 @@
 classes and is not needed to import them.
 """
 
+from qctkit.testing.attribute_term import AttributeTermContract
 from qctkit.testing.contract import Contract, Finding, expect, run_contract
 from qctkit.testing.edit import EditContract
 from qctkit.testing.exporter import ExporterContract
@@ -21,10 +22,12 @@ from qctkit.testing.predictor import PredictorContract
 from qctkit.testing.reader import ReaderContract
 from qctkit.testing.recipe import RecipeContract
 from qctkit.testing.scenes import make_scene, random_parameters
+from qctkit.testing.transform import TransformContract
 from qctkit.testing.validator import ValidatorContract
 from qctkit.testing.writes import writes_only_below
 
 __all__ = [
+    "AttributeTermContract",
     "Contract",
     "EditContract",
     "ExporterContract",
@@ -33,6 +36,7 @@ __all__ = [
     "PredictorContract",
     "ReaderContract",
     "RecipeContract",
+    "TransformContract",
     "ValidatorContract",
     "expect",
     "installed",

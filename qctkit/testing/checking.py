@@ -36,7 +36,7 @@ class Checked:
 
 
 def check_components(components: Mapping[str, Mapping[str, Any]]) -> Iterator[Checked]:
-    """Yield every promise of every component; commands have no contract, and so no promise."""
+    """Yield every promise of every component; commands and attributes have no contract."""
     for kind, named in components.items():
         for name, component in named.items():
             if kind in CONTRACTS:

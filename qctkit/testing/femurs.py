@@ -1,5 +1,6 @@
 """Femurs to check components on: a ball on a tube in HU, made in milliseconds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
 from qctkit.density import DensityReference, density_reference, measure_density
 from qctkit.geometry import Geometry
-from qctkit.subject import Sex, Subject
+from qctkit.subject import CORE, Attribute, Origin, Sex, Subject, known_attribute
 from qctkit.volume import Volume
 
 SHAPE = (40, 32, 32)
@@ -69,6 +70,39 @@ def make_reference() -> DensityReference:
     people = make_people()
     figures = [measure_density(one.volume, one.femur) for one in people]
     return density_reference([one.subject for one in people], figures)
+
+
+def with_attributes(people: tuple[Sample, ...], names: Sequence[str]) -> tuple[Sample, ...]:
+    """Return the subjects with values of attributes that the core does not know.
+
+    Nothing in the images follows them: they lie evenly over the middle half of what people can
+    have, those of binary ones in turn.
+
+    Raises:
+        InputError: an attribute is not known: no plugin registers it.
+    """
+    values = {
+        name: _over_the_middle(known_attribute(name), len(people))
+        for name in names
+        if name not in CORE
+    }
+    return tuple(
+        replace(
+            one,
+            subject=one.subject.with_values(
+                {name: column[row] for name, column in values.items()}, Origin.TABLE
+            ),
+        )
+        for row, one in enumerate(people)
+    )
+
+
+def _over_the_middle(attribute: Attribute, count: int) -> list[float]:
+    if attribute.kind == "binary":
+        return [float(row % 2) for row in range(count)]
+    quarter = (attribute.high - attribute.low) / 4.0
+    ends = attribute.low + quarter, attribute.high - quarter
+    return [float(value) for value in np.linspace(*ends, count)]
 
 
 def with_unknowns(people: tuple[Sample, ...]) -> tuple[Sample, ...]:

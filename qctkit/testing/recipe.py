@@ -1,7 +1,7 @@
 """The contract of recipes, as checks."""
 
-from qctkit.contracts import Recipe, Role
-from qctkit.subject import ATTRIBUTES
+from qctkit.contracts import AtMost, Recipe, Role
+from qctkit.engine.edits.composition import StartedByAtlas
 from qctkit.testing.contract import Contract, expect
 from qctkit.testing.found import installed_registry
 
@@ -27,23 +27,41 @@ class RecipeContract(Contract):
         recipe, registry = self.component, installed_registry()
         for name in recipe.edits:
             registry.edit(name)
-        for name in (*recipe.predictors, recipe.carried_by):
+        for name in filter(None, (*recipe.predictors, recipe.carried_by)):
             registry.family(name)
+        if recipe.transform:
+            registry.transform(recipe.transform)
         for name in recipe.preservation:
             registry.loss(name)
+        registry.attribute_term(recipe.attribute_term)
         for name in recipe.validators:
             registry.validator(name)
         self.found(
-            f"edits {', '.join(recipe.edits)}; driven by {', '.join(recipe.predictors)}; "
+            f"changed by {', '.join(recipe.changed_by)}; "
+            f"driven by {', '.join(recipe.predictors) or 'nothing'}; "
             f"loss terms {', '.join(recipe.preservation) or 'none'}; "
             f"validators {', '.join(recipe.validators)}"
         )
+
+    def test_it_edits_or_transforms(self) -> None:
+        """It has edits, or a transform and then nothing that would drive one."""
+        recipe = self.component
+        expect(len(recipe.changed_by) > 0, "it has neither edits nor a transform")
+        driven = bool(recipe.transform) and recipe.is_driven
+        expect(not driven, "it has a transform, and predictors, edits, loss terms or may_carry too")
 
     def test_no_predictor_that_drives_it_is_a_reader(self) -> None:
         """No predictor that drives the loop is a reader: a judge stays outside."""
         families = [installed_registry().family(name) for name in self.component.predictors]
         readers = [one.name for one in families if one.role is Role.READER]
         expect(not readers, f"{', '.join(readers)} would be judge and party")
+
+    def test_what_an_atlas_gives_is_given(self) -> None:
+        """Where one of its edits takes what an atlas gives, it starts from the atlas."""
+        named = [installed_registry().edit(name) for name in self.component.edits]
+        waiting = [one.name for one in named if isinstance(one, StartedByAtlas)]
+        words = f"{', '.join(waiting)} would change nothing without from_atlas"
+        expect(self.component.from_atlas or not waiting, words)
 
     def test_its_candidates_are_judged(self) -> None:
         """At least one validator judges its candidates."""
@@ -52,8 +70,9 @@ class RecipeContract(Contract):
     def test_what_it_may_carry_is_read_in_the_loop_and_outside_it(self) -> None:
         """What it may carry is known, driven by a predictor, and read by one outside the loop."""
         recipe, registry = self.component, installed_registry()
-        unknown = [one for one in recipe.may_carry if one not in ATTRIBUTES]
-        expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(ATTRIBUTES)}")
+        known = registry.names("attributes")
+        unknown = [one for one in recipe.may_carry if one not in known]
+        expect(not unknown, f"attributes {unknown} are not known; known: {', '.join(known)}")
         inside = {a for name in recipe.predictors for a in registry.family(name).attributes}
         outside = {
             a for one in registry.families() if one.role is Role.READER for a in one.attributes
@@ -70,6 +89,7 @@ class RecipeContract(Contract):
     def test_its_numbers_can_be_used(self) -> None:
         """Its weights are at least 0, and its steps and patience at least 1."""
         recipe = self.component
-        expect(all(weight >= 0 for weight in recipe.preservation.values()), "a weight is negative")
+        weights = [one for one in recipe.preservation.values() if not isinstance(one, AtMost)]
+        expect(all(weight >= 0 for weight in weights), "a weight is negative")
         expect(recipe.steps >= 1, f"steps is {recipe.steps}")
         expect(recipe.patience >= 1, f"patience is {recipe.patience}")

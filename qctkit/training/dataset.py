@@ -29,6 +29,7 @@ class TrainingItem(TypedDict):
         sex: 0 for F, 1 for M, NaN when missing; float32, like the other two.
         age_years: NaN when missing.
         weight_kg: NaN when missing.
+        others: the cohort's other attributes by name, NaN when missing.
         sample_id: unique in its file.
         source_subject_id: whose scan it was made from; samples that share it share a split.
         is_synthetic: whether a recipe made it.
@@ -39,6 +40,7 @@ class TrainingItem(TypedDict):
     sex: Tensor
     age_years: Tensor
     weight_kg: Tensor
+    others: dict[str, Tensor]
     sample_id: str
     source_subject_id: str
     is_synthetic: bool
@@ -93,6 +95,7 @@ class CohortDataset(Dataset[TrainingItem]):
             sex=_label(subject.value(SEX.name)),
             age_years=_label(subject.value(AGE.name)),
             weight_kg=_label(subject.value(WEIGHT.name)),
+            others={name: _label(subject.value(name)) for name in self.cohort.others},
             sample_id=sample.sample_id,
             source_subject_id=source_subject_id(sample),
             is_synthetic=sample.synthesis is not None,

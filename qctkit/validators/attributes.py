@@ -1,22 +1,24 @@
 """``attributes``: do predictors outside the loop read the change that was asked for?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from qctkit.contracts import Candidate, Reading, Role, Verdict
 from qctkit.density import DensityReference
 
 SHARE_OF_CHANGE = 0.5
-SHARE_OF_ERROR = 1.0
-"""A reading may miss by half the change expected of it, or by its error on unseen subjects,
-whichever is more: below that a reader cannot tell a miss from its own noise. Half the error was
-tried first, and refused a third of simulated people who had truly changed (exploration, 100 people
-and one reader; no benchmark measures it yet)."""
+ERRORS_ALLOWED = 1.25
+"""Readers together may miss by half the change expected of them, or by so many of their errors on
+unseen subjects, whichever is more: below that they cannot tell a miss from their own noise. What
+true changes and unchanged copies then get is measured in benchmarks/acceptance.py."""
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Every reader outside the loop reads what it would off a real subject so changed.
+    """Readers outside the loop read, on average, what they would off a real subject so changed.
 
+    Each counts by its own error: of few subjects each reader is weak, and their mean is less so.
     The predictors that drove the loop have no say. A candidate without carried attributes has
     nothing to reach, and says so.
     """
@@ -42,26 +44,31 @@ class Attributes:
         for one in readings:
             figures[f"{one.predictor}_{one.attribute}_change"] = one.after - one.before
             figures[f"{one.predictor}_{one.attribute}_change_expected"] = one.expected - one.before
+        together = [
+            [one for one in readings if one.attribute == name] for name in candidate.carried
+        ]
         return Verdict(
             self.name,
-            all(_reached(one) for one in readings),
+            all(_miss(some) <= _tolerance(some) for some in together),
             figures,
-            "; ".join(_in_words(one) for one in readings),
+            "; ".join(_in_words(some) for some in together),
         )
 
 
-def _reached(reading: Reading) -> bool:
-    return abs(reading.after - reading.expected) <= _tolerance(reading)
+def _miss(readings: Sequence[Reading]) -> float:
+    """Return by how many of their errors readers of one attribute miss together."""
+    return abs(fmean((one.after - one.expected) / one.typical_error for one in readings))
 
 
-def _tolerance(reading: Reading) -> float:
-    asked = abs(reading.expected - reading.before)
-    return max(SHARE_OF_CHANGE * asked, SHARE_OF_ERROR * reading.typical_error)
+def _tolerance(readings: Sequence[Reading]) -> float:
+    asked = abs(fmean((one.expected - one.before) / one.typical_error for one in readings))
+    return max(SHARE_OF_CHANGE * asked, ERRORS_ALLOWED)
 
 
-def _in_words(reading: Reading) -> str:
-    return (
-        f"{reading.predictor} read {reading.attribute} {reading.before:.1f} before and "
-        f"{reading.after:.1f} after; a real change would read {reading.expected:.1f} "
-        f"(within {_tolerance(reading):.1f})"
+def _in_words(readings: Sequence[Reading]) -> str:
+    each = " and ".join(
+        f"{one.predictor} read {one.attribute} {one.before:.1f} before and {one.after:.1f} after "
+        f"where a real change would read {one.expected:.1f}"
+        for one in readings
     )
+    return f"{each}: off by {_miss(readings):.1f} errors ({_tolerance(readings):.1f} allowed)"

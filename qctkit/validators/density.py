@@ -9,13 +9,17 @@ from qctkit.subject import Subject
 SPREADS_ALLOWED = 2.5
 """Residual spreads from the cohort's line that a real subject of these attributes may lie."""
 
+GROWTH_ALLOWED = 0.5
+"""Spreads by which a source that is unusual itself may become more so [A]: the cohort's line has
+an error of its own at the attributes asked for, and people answer to them differently."""
+
 
 @dataclass(frozen=True)
 class Density:
     """Trabecular and cortical density within the spread of real subjects of these attributes.
 
     A source that is itself unusual keeps its own distance from the line: what is judged is the
-    candidate's distance, or its growth where the source was outside already.
+    candidate's distance, or its growth where the source was near the limit or outside already.
     """
 
     name: str = "density"
@@ -66,4 +70,4 @@ def _excess(line: DensityLine, value: float, subject: Subject) -> float:
 
 
 def _allowed(line: DensityLine, source_value: float, source: Subject) -> float:
-    return max(SPREADS_ALLOWED, _excess(line, source_value, source))
+    return max(SPREADS_ALLOWED, _excess(line, source_value, source) + GROWTH_ALLOWED)

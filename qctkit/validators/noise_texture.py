@@ -3,16 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qctkit.contracts import Candidate, Verdict
 from qctkit.density import DensityReference
 from qctkit.geometry import FloatArray
-
-WINDOW = 8
-"""Side of a window in a slice, voxels: small enough to lie within one muscle."""
-
-SOFT_TISSUE_HU = (-150.0, 150.0)
+from qctkit.noise_windows import WINDOW, is_soft, windows, without_slope
 
 EVENEST_SHARE = 0.25
 """Share of the soft tissue's windows that is compared: the others hold edges, before or after."""
@@ -39,8 +34,8 @@ class NoiseTexture:
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
         """Return the verdict on the noise in soft tissue."""
         old, new = _changed_windows(candidate)
-        soft = _is_soft(old) & _is_soft(new)
-        old, new = _without_slope(old[soft]), _without_slope(new[soft])
+        soft = is_soft(old) & is_soft(new)
+        old, new = without_slope(old[soft]), without_slope(new[soft])
         if len(old) * EVENEST_SHARE < FEWEST_WINDOWS:
             words = "hardly any even soft tissue was changed, so its noise is the source's"
             return Verdict(self.name, True, {"windows": float(len(old))}, words)
@@ -62,38 +57,11 @@ class NoiseTexture:
 def _changed_windows(candidate: Candidate) -> tuple[FloatArray, FloatArray]:
     """Return windows ``(n, 8, 8)`` of source and candidate that lie in the region and changed."""
     old, new, inside = (
-        _windows(one)
+        windows(one)
         for one in (candidate.source.volume.voxels, candidate.volume.voxels, candidate.region)
     )
     chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
     return old[chosen].astype(np.float64), new[chosen].astype(np.float64)
-
-
-def _windows(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return the windows ``(n, 8, 8)`` that tile the slices of a volume ``(D, H, W)``."""
-    depth, rows, columns = (
-        voxels.shape[0],
-        voxels.shape[1] // WINDOW,
-        voxels.shape[2] // WINDOW,
-    )
-    whole = voxels[:, : rows * WINDOW, : columns * WINDOW]
-    tiles = whole.reshape(depth, rows, WINDOW, columns, WINDOW).swapaxes(2, 3)
-    return tiles.reshape(-1, WINDOW, WINDOW)
-
-
-def _is_soft(windows: FloatArray) -> NDArray[np.bool_]:
-    mean = windows.mean(axis=(1, 2))
-    return np.asarray((mean > SOFT_TISSUE_HU[0]) & (mean < SOFT_TISSUE_HU[1]))
-
-
-def _without_slope(windows: FloatArray) -> FloatArray:
-    """Return windows less the plane that fits each best."""
-    axis = np.arange(WINDOW) - (WINDOW - 1) / 2
-    axis /= np.sqrt(WINDOW * (axis**2).sum())
-    even = windows - windows.mean(axis=(1, 2), keepdims=True)
-    rows = np.einsum("nij,i->n", even, axis)[:, None, None] * axis[:, None]
-    columns = np.einsum("nij,j->n", even, axis)[:, None, None] * axis[None, :]
-    return np.asarray(even - rows - columns)
 
 
 def _power(windows: FloatArray) -> dict[str, float]:

@@ -141,6 +141,7 @@ def test_validating_against_another_cohort(
     qctkit("simulate", "-o", other, "--subjects", 1, "--spacing-mm", 6, 6, 6)
     assert "--against" in refused("validate", made, "--against", other)
     assert "no made samples" in refused("validate", real, "--against", real)
+    assert "--reference" in refused("validate", made, "--against", real, "--reference", other)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,9 @@ def test_convert_back_refuses_an_incomplete_folder(
 def test_a_cohort_or_its_export_is_ingested_with_the_same_fingerprint(
     qctkit: Run, real: Path, tmp_path: Path, source: str
 ) -> None:
-    qctkit("convert", real, "-o", tmp_path / "out", "--to", "nrrd")
-    path = real if source == "real.h5" else tmp_path / "out"
+    path = real
+    if source == "out":
+        path = tmp_path / "out"
+        qctkit("convert", real, "-o", path, "--to", "nrrd")
     assert qctkit("ingest", path, "-o", tmp_path / "again.h5").code == 0
     assert CohortFile(tmp_path / "again.h5").fingerprint == CohortFile(real).fingerprint

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qctkit.processes import in_processes
 from qctkit.readers.nifti import NiftiReader
 from qctkit.segmentation import femur_side
 from qctkit.store.reader import CohortFile
+from qctkit.store.writer import CohortWriter
 from qctkit.subject import Origin, Sex
 from qctkit.units import Material
 from qctkit.volume import Volume
@@ -364,7 +366,7 @@ def test_a_key_gives_one_patient_the_same_id_in_every_run(
     (by_header,), (by_table,) = (CohortFile(tmp_path / f"{one}.h5").sample_ids for one in "ab")
     assert by_header == by_table
     (tmp_path / "key").write_text("another key, not the one before")
-    assert qctkit("ingest", folder, *key, "-o", tmp_path / "c.h5").code == 0
+    assert qctkit("ingest", "--table", rows, *key, "-o", tmp_path / "c.h5").code == 0
     assert CohortFile(tmp_path / "c.h5").sample_ids != (by_header,)
 
 
@@ -486,11 +488,14 @@ def test_one_scan_under_two_ids_is_refused(
 
 
 def test_new_subjects_get_no_number_that_a_cohort_given_has(
-    qctkit: Callable[..., Any], nifti: Path, tmp_path: Path
+    qctkit: Callable[..., Any], nifti: Path, real: Path, tmp_path: Path
 ) -> None:
-    first, second = (nifti / f"sim-000{n}.nii.gz" for n in "12")
-    assert qctkit("ingest", first, "-o", tmp_path / "first.h5").code == 0
-    assert qctkit("ingest", second, "-o", tmp_path / "other.h5").code == 0
+    second = nifti / "sim-0002.nii.gz"
+    for name, number in (("first", 1), ("other", 2)):
+        sample = CohortFile(real).load(f"sim-000{number}")
+        subject = replace(sample.subject, subject_id="subject-001")
+        with CohortWriter(tmp_path / f"{name}.h5", {"command": "ingest"}) as writer:
+            writer.add(0, replace(sample, sample_id="subject-001", subject=subject))
     ended = qctkit("ingest", second, tmp_path / "first.h5", "-o", tmp_path / "merged.h5")
     assert "2 samples of 2 subjects" in ended.out
     assert CohortFile(tmp_path / "merged.h5").sample_ids == ("subject-002", "subject-001")

@@ -16,6 +16,7 @@ from qctkit.cohort import Record, Sample
 from qctkit.store.reader import CohortFile
 from qctkit.store.writer import CohortWriter
 from qctkit.subject import ATTRIBUTES
+from tests.cli.conftest import WANTED
 
 
 def test_info_lists_every_subject(qctkit: Callable[..., Any], real: Path) -> None:
@@ -67,14 +68,15 @@ def test_train_says_what_each_predictor_is_worth(predictors: Path) -> None:
         assert len(one["held_out"]) == 8
 
 
-def test_augment_makes_what_is_wanted_or_says_that_it_is_short(
+def test_augment_makes_what_is_wanted_or_says_that_it_is_short_and_overwrites_when_told_to(
     qctkit: Callable[..., Any], augment: tuple[str, ...], made: Path, tmp_path: Path
 ) -> None:
-    ended = qctkit(*augment, "-o", tmp_path / "again.h5")
+    (tmp_path / "again.h5").write_text("mine")
+    ended = qctkit(*augment, "-o", tmp_path / "again.h5", "--overwrite")
     accepted = len(CohortFile(made))
-    assert accepted <= 3
-    assert ended.code == (0 if accepted == 3 else 1)
-    assert f"{accepted} of 3 samples accepted" in ended.out
+    assert accepted <= WANTED
+    assert ended.code == (0 if accepted == WANTED else 1)
+    assert f"{accepted} of {WANTED} samples accepted" in ended.out
     assert (tmp_path / "again.summary.html").is_file()
     assert (tmp_path / "again.h5").read_bytes() == made.read_bytes()
 
@@ -125,7 +127,7 @@ def test_another_seed_gives_other_samples(
     assert not np.array_equal(first.volume.voxels, other.volume.voxels)
 
 
-def test_an_interrupted_run_resumes_to_the_same_bytes(
+def test_an_interrupted_run_resumes_to_the_same_bytes_and_as_no_other_run(
     qctkit: Callable[..., Any],
     augment: tuple[str, ...],
     made: Path,
@@ -146,35 +148,13 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(
     assert not output.exists()
     assert [one.name for one in (tmp_path / "made.h5.parts").glob("[0-9]*.h5")]
     assert "--resume" in qctkit(*augment, "-o", output).err
+    other = qctkit(*augment, "--seed", 9, "-o", output, "--resume")
+    assert other.code == 2
+    assert "made.h5" in other.err
+    assert not output.exists()
     assert qctkit(*augment, "-o", output, "--resume").code in (0, 1)
     assert output.read_bytes() == made.read_bytes()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["made.h5", "made.summary.html"]
-
-
-def test_a_resume_must_be_of_the_same_run(
-    qctkit: Callable[..., Any],
-    augment: tuple[str, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CohortWriter, "add", interrupted)
-        assert qctkit(*augment, "-o", tmp_path / "made.h5").code == 130
-    ended = qctkit(*augment, "--seed", 9, "-o", tmp_path / "made.h5", "--resume")
-    assert ended.code == 2
-    assert "made.h5" in ended.err
-    assert not (tmp_path / "made.h5").exists()
-
-
-def test_overwrite_replaces_an_output(
-    qctkit: Callable[..., Any], augment: tuple[str, ...], made: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "made.h5").write_text("mine")
-    assert qctkit(*augment, "-o", tmp_path / "made.h5", "--overwrite").code in (0, 1)
-    assert (tmp_path / "made.h5").read_bytes() == made.read_bytes()
 
 
 def test_validate_passes_what_augment_accepted(
@@ -187,6 +167,17 @@ def test_validate_passes_what_augment_accepted(
     assert found["passed"]
     assert found["figures"]["samples"] == len(CohortFile(made))
     assert all(math.isfinite(value) for value in found["figures"].values())
+
+
+def test_validate_adds_the_cohort_figures_on_request(
+    qctkit: Callable[..., Any], made: Path, real: Path
+) -> None:
+    ended = qctkit("validate", made, "--against", real, "--figures", "--json")
+    assert ended.code == 0
+    analysis = json.loads(ended.out)["analysis"]
+    assert analysis["yield"]["accepted"] == len(CohortFile(made))
+    assert analysis["density"]["measures"][0]["name"] == "trabecular_hu"
+    assert analysis["realism"]["figures"]
 
 
 def test_replay_gives_every_sample_again(
@@ -327,7 +318,7 @@ def test_the_voxel_baseline_runs_and_keeps_the_sources_labels(
     output = tmp_path / "voxel.h5"
     ended = qctkit(
         "augment", real, "--plugin", "voxel-baseline", "--predictors", predictors, "-n", 2,
-        "--max-candidates", 3, "-o", output,
+        "--max-candidates", 2, "-o", output,
     )  # fmt: skip
     assert ended.code in (0, 1)
     for sample, source in _pairs(output, real):

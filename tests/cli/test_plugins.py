@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from qctkit.subject import ATTRIBUTES
+
 Plant = Callable[..., None]
 
 GOOD = '''
@@ -50,6 +52,49 @@ class Silent:
 @hookimpl
 def register_validators():
     return (Silent(),)
+'''
+
+STATURE = '''
+from dataclasses import dataclass, field
+
+import torch
+from qctkit.plugin import Attribute, Role, View, hookimpl
+
+QCTKIT_API = "1.0"
+
+class Constant(torch.nn.Module):
+    def __init__(self, outputs):
+        super().__init__()
+        self.register_buffer("value", torch.zeros(outputs))
+    def forward(self, image):
+        return self.value + 0.0 * image.mean(dim=(1, 2, 3, 4))[:, None]
+
+@dataclass(frozen=True)
+class Mean:
+    """Reads the mean."""
+    name: str = "mean-height"
+    role: Role = Role.READER
+    attributes: tuple = ("height_cm",)
+    view: View = field(default_factory=lambda: View((8, 8, 8), (12.0, 12.0, 12.0)))
+    falls_over: bool = False
+    on_request: bool = True
+    def build(self, attributes, view):
+        return Constant(len(attributes))
+    def fit(self, data, attributes, seed):
+        if self.falls_over:
+            raise RuntimeError("no idea")
+        module = self.build(attributes, data.view)
+        for column, name in enumerate(attributes):
+            module.value[column] = data.values[name].nanmean()
+        return module.eval()
+
+@hookimpl
+def register_attributes():
+    return (Attribute("height_cm", "continuous", "cm", 50.0, 250.0),)
+
+@hookimpl
+def register_predictors():
+    return (Mean(), Mean(name="fallen-height", falls_over=True))
 '''
 
 
@@ -227,6 +272,76 @@ def test_a_family_is_trained_beside_the_others_where_it_is_named(
     assert ended.code == 0
     assert "training bone-density, physical-features on the CPU" in ended.err
     assert qctkit("train", real, "-o", tmp_path / "x", "--also", "bone-densty").code == 2
+
+
+@pytest.fixture
+def tall(
+    qctkit: Callable[..., Any],
+    plant: Plant,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A simulated cohort with heights, where one plugin alone registers them."""
+    monkeypatch.setenv("QCTKIT_PLUGINS", "stature")
+    plant("stature", STATURE)
+    path = tmp_path / "tall.h5"
+    simulated = qctkit(
+        "simulate", "-o", path, "--subjects", "6", "--spacing-mm", "6", "5", "5", "--also",
+        "height_cm",
+    )  # fmt: skip
+    assert simulated.code == 0
+    return path
+
+
+def test_a_plugins_fit_that_fails_is_named_and_the_others_are_trained(
+    qctkit: Callable[..., Any], tall: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "train.toml"
+    config.write_text('families = ["bone-density", "mean-height", "fallen-height"]\n')
+    out = tmp_path / "out"
+    options = ("--config", config, "--folds", "2", "--workers", "1")
+    ended = qctkit("train", tall, "-o", out, *options)
+    assert ended.code == 1
+    failed = (
+        "plugin stature (stature-distribution 2.5) failed: predictor fallen-height, fit of "
+        "height_cm to 3 samples, 3 held out: RuntimeError: no idea"
+    )
+    assert ended.err.count(failed) == 1
+    assert "mean-height          reader  height_cm  error" in ended.out
+    assert "fallen-height" not in ended.out
+    named = json.loads((out / "predictors.json").read_text())
+    assert [one["name"] for one in named["predictors"]] == ["bone-density", "mean-height"]
+    assert "<h2>Height</h2>" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_attribute_is_kept_and_read_where_its_plugin_is_missing(
+    qctkit: Callable[..., Any], tall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "train.toml"
+    config.write_text('families = ["mean-height"]\n')
+    out, onnx = tmp_path / "out", tmp_path / "onnx"
+    trained = qctkit("train", tall, "-o", out, "--config", config, "--folds", "2", "--workers", "1")
+    assert trained.code == 0
+    assert qctkit("export", out, "-o", onnx).code == 0
+    monkeypatch.setenv("QCTKIT_PLUGINS", "")
+    monkeypatch.delitem(ATTRIBUTES, "height_cm")
+    shown = qctkit("info", tall).out
+    assert "cm; no plugin here registers it, it is kept as it is" in shown
+    monkeypatch.delitem(ATTRIBUTES, "height_cm")
+    read = json.loads(qctkit("predict", tall, "--predictors", onnx, "--json").out)
+    assert all(150.0 < one["height_cm"] < 185.0 for one in read)
+    assert {"age_years", "height_cm_spread"} <= set(read[0])
+
+
+def test_a_simulator_that_cannot_tell_an_attribute_says_what_it_can(
+    qctkit: Callable[..., Any], plant: Plant, tmp_path: Path
+) -> None:
+    unknown = qctkit("simulate", "-o", tmp_path / "x.h5", "--also", "shoe_size")
+    assert "no attribute is called 'shoe_size'" in unknown.err
+    plant("shoes", STATURE.replace("height_cm", "foot_cm"))
+    untold = qctkit("simulate", "-o", tmp_path / "x.h5", "--also", "foot_cm")
+    assert "the simulator cannot tell 'foot_cm'; it can: height_cm" in untold.err
+    ATTRIBUTES.pop("foot_cm")
 
 
 def test_fifty_plugins_load_nothing_heavy() -> None:

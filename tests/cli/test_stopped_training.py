@@ -1,11 +1,13 @@
 """`qctkit train` that is killed in the middle of a fit: what is left, and where it goes on."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -46,19 +48,33 @@ def _begun(output: Path) -> list[Path]:
     return list(output.parent.glob(f".{output.name}.fits/*.checkpoint"))
 
 
-def test_a_training_killed_inside_a_fit_ends_with_the_weights_of_an_uninterrupted_one(
-    real: Path, config: Path, tmp_path: Path
-) -> None:
-    whole, again = tmp_path / "whole", tmp_path / "again"
-    subprocess.run(_command(real, config, whole, "--workers", "1"), cwd=ROOT, check=True)
-    process = subprocess.Popen(_command(real, config, again, "--workers", "1"), cwd=ROOT)
-    _until(lambda: _begun(again), process)
+@pytest.fixture(scope="module")
+def killed(real: Path, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the fits that a training left which was killed inside the first of them."""
+    output = tmp_path_factory.mktemp("killed") / "out"
+    process = subprocess.Popen(_command(real, config, output, "--workers", "1"), cwd=ROOT)
+    _until(lambda: _begun(output), process)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert not list(tmp_path.glob(".again.fits/fit-*.safetensors"))
-    resumed = _command(real, config, again, "--workers", "1", "--resume")
-    ended = subprocess.run(resumed, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "going on inside fits that were under way: 1" in ended.stderr
+    fits = output.with_name(".out.fits")
+    assert not list(fits.glob("fit-*.safetensors"))
+    return fits
+
+
+def _train(qctkit: Callable[..., Any], real: Path, config: Path, output: Path, *more: str) -> str:
+    ended = qctkit("train", real, "-o", output, "--config", config, "--workers", 1, *more)
+    assert ended.code == 0
+    return str(ended.err)
+
+
+def test_a_training_killed_inside_a_fit_ends_with_the_weights_of_an_uninterrupted_one(
+    qctkit: Callable[..., Any], real: Path, config: Path, killed: Path, tmp_path: Path
+) -> None:
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    _train(qctkit, real, config, whole)
+    shutil.copytree(killed, tmp_path / ".again.fits")
+    said = _train(qctkit, real, config, again, "--resume")
+    assert "going on inside fits that were under way: 1" in said
     expected, found = (load_file(one / "sex-network.safetensors") for one in (whole, again))
     assert all(values.equal(found[name]) for name, values in expected.items())
     for name in ("predictors.json", "metrics.json", "held_out.json"):
@@ -67,19 +83,15 @@ def test_a_training_killed_inside_a_fit_ends_with_the_weights_of_an_uninterrupte
 
 
 def test_what_another_configuration_began_is_not_used(
-    real: Path, config: Path, tmp_path: Path
+    qctkit: Callable[..., Any], real: Path, killed: Path, tmp_path: Path
 ) -> None:
-    output, other = tmp_path / "out", tmp_path / "other.toml"
-    process = subprocess.Popen(_command(real, config, output, "--workers", "1"), cwd=ROOT)
-    _until(lambda: _begun(output), process)
-    process.kill()
-    process.wait()
+    other = tmp_path / "other.toml"
     other.write_text(CONFIG.replace("40", "2"))
-    resumed = _command(real, other, output, "--workers", "1", "--resume")
-    ended = subprocess.run(resumed, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "another training" in ended.stderr
-    assert "starting afresh" in ended.stderr
-    assert "going on inside" not in ended.stderr
+    shutil.copytree(killed, tmp_path / ".out.fits")
+    said = _train(qctkit, real, other, tmp_path / "out", "--resume")
+    assert "another training" in said
+    assert "starting afresh" in said
+    assert "going on inside" not in said
 
 
 def _hear_interrupts() -> None:

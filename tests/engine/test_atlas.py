@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from qctkit.engine.atlas import AMPLITUDE, Atlas, Start
+from qctkit.engine.atlas import AMPLITUDE, FAT_HU, Atlas, Start
 from qctkit.engine.effects import Array, Design
 from qctkit.engine.registration import displacement_mm, knots, sampled
 from tests.engine.hips import VIEW, hip
@@ -183,3 +183,14 @@ def test_a_density_lands_where_the_sources_own_bone_is(axis: int) -> None:
     wanted = 100.0 * AMPLITUDE * hip(size=0.5, moved_mm=(moved_mm[0], moved_mm[1], moved_mm[2]))[1]
     apart = (start.added_hu[0] - wanted).abs().mean()
     assert apart < 0.5 * (100.0 * AMPLITUDE * spot - wanted).abs().mean()
+
+
+def test_no_tissue_is_taken_below_fat_and_what_is_below_stays() -> None:
+    atlas = _by_hand(0.0 * _up(1.0), torch.full(VIEW.shape, -400.0))
+    source = hip(bone_hu=150.0)
+    source[0, ..., -1:] = -1000.0
+    (added,) = atlas.starts(source[None], np.ones((1, 1)), [()]).added_hu
+    after = source[0] + added
+    assert (after >= source[0].clamp(max=FAT_HU) - 1e-3).all()
+    assert (added[..., -1:] == 0.0).all()
+    assert after[source[1] > 0.9].mean() == pytest.approx(FAT_HU, abs=5.0)

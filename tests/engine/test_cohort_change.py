@@ -11,7 +11,6 @@ from qctkit.cohort import Sample, Side
 from qctkit.contracts import Scene
 from qctkit.engine.atlas import Start
 from qctkit.engine.edits.cohort_change import (
-    FAT_HU,
     CohortDensity,
     CohortShape,
     cohort_tissue,
@@ -107,19 +106,29 @@ def test_density_leaves_the_mask_and_all_beyond_two_millimetres(
 
 def test_tissue_changes_all_that_is_seen(sample: Sample, frame: FemurFrame) -> None:
     scene = _scene(sample, frame, VIEW)
+    scene = replace(scene, hu=scene.hu.clamp(min=-100.0))
     after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), 30.0)})
     torch.testing.assert_close(after.hu, scene.hu + 30.0)
 
 
-def test_no_tissue_is_taken_below_fat_and_what_is_below_stays(
+def test_air_stays_and_a_voxel_half_in_air_changes_by_half(
     sample: Sample, frame: FemurFrame
 ) -> None:
     scene = _scene(sample, frame, VIEW)
-    scene = replace(scene, hu=torch.where(scene.femur > 0.5, scene.hu, -1000.0))
-    after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), -800.0)})
-    bone = scene.hu > 0.0
-    assert after.hu[bone].min() == pytest.approx(FAT_HU)
-    assert torch.equal(after.hu[~bone].clamp(max=FAT_HU), scene.hu[~bone].clamp(max=FAT_HU))
+    scene = replace(scene, hu=torch.full_like(scene.hu, -1000.0))
+    scene.hu[..., 8:] = -555.0
+    after = cohort_tissue().apply(scene, {"added_hu": torch.full((1, *VIEW.shape), -80.0)})
+    assert torch.equal(after.hu[..., :8], scene.hu[..., :8])
+    torch.testing.assert_close(after.hu[..., 8:], scene.hu[..., 8:] - 40.0)
+
+
+def test_noise_in_marrow_is_not_cut_off(sample: Sample, frame: FemurFrame) -> None:
+    scene = _scene(sample, frame, VIEW)
+    noise = 20.0 * torch.randn(scene.hu.shape, generator=torch.Generator().manual_seed(0))
+    noisy = replace(scene, hu=noise - 90.0)
+    changed = CohortDensity().apply(noisy, {"added_hu": torch.full((1, *VIEW.shape), -20.0)})
+    deep = scene.depth_mm > 6.0
+    torch.testing.assert_close(changed.hu[deep], noisy.hu[deep] - 20.0)
 
 
 def test_a_change_beyond_bone_and_marrow_is_not_allowed(sample: Sample, frame: FemurFrame) -> None:
@@ -131,7 +140,7 @@ def test_a_change_beyond_bone_and_marrow_is_not_allowed(sample: Sample, frame: F
 
 
 def test_the_atlas_starts_those_edits_that_it_can_under_their_composed_names() -> None:
-    start = Start(torch.ones(2, 3, *knots(VIEW)), torch.full((2, *VIEW.shape), 5.0))
+    start = Start(VIEW, torch.ones(2, 3, *knots(VIEW)), torch.full((2, *VIEW.shape), 5.0))
     edit = compose([cohort_tissue(), DensityField(), Voxel(), CohortShape()])
     found = from_atlas(edit, start)
     assert set(found) == {"cohort-tissue.added_hu", "cohort-shape.velocity_mm"}
@@ -141,7 +150,7 @@ def test_the_atlas_starts_those_edits_that_it_can_under_their_composed_names() -
 
 
 def test_an_edit_alone_is_started_under_its_own_names() -> None:
-    start = Start(torch.ones(1, 3, *knots(VIEW)), torch.zeros(1, *VIEW.shape))
+    start = Start(VIEW, torch.ones(1, 3, *knots(VIEW)), torch.zeros(1, *VIEW.shape))
     assert torch.equal(from_atlas(CohortShape(), start)["velocity_mm"], start.velocity_mm)
     assert from_atlas(DensityField(), start) == {}
 
@@ -149,10 +158,25 @@ def test_an_edit_alone_is_started_under_its_own_names() -> None:
 def test_density_is_added_before_the_tissue_moves(sample: Sample, frame: FemurFrame) -> None:
     scene = _scene(sample, frame, VIEW)
     start = Start(
-        4.0 * _wave(knots(VIEW)).expand(1, 3, *knots(VIEW)), 80.0 * _wave(VIEW.shape)[None]
+        VIEW, 4.0 * _wave(knots(VIEW)).expand(1, 3, *knots(VIEW)), 80.0 * _wave(VIEW.shape)[None]
     )
     edit = compose([CohortDensity(), CohortShape()])
     parameters = edit.start(1, VIEW) | from_atlas(edit, start)
     denser = CohortDensity().apply(scene, {"added_hu": start.added_hu})
     moved = CohortShape().apply(denser, {"velocity_mm": start.velocity_mm})
     assert torch.equal(edit.apply(scene, parameters).hu, moved.hu)
+
+
+def test_a_velocity_that_would_fold_is_smoothed_until_it_does_not_and_others_stay(
+    sample: Sample, frame: FemurFrame
+) -> None:
+    scene = _scene(sample, frame, VIEW)
+    gentle = 4.0 * _wave(knots(VIEW)).expand(1, 3, *knots(VIEW))
+    rough = torch.zeros_like(gentle)
+    rough[..., ::2, :, :] = 60.0
+    both = {"velocity_mm": torch.cat([gentle, rough])}
+    assert CohortShape().within_limits(scene, both).tolist() == [True, False]
+    calm = CohortShape().from_atlas(Start(VIEW, both["velocity_mm"], torch.zeros(2, *VIEW.shape)))
+    assert CohortShape().within_limits(scene, calm).tolist() == [True, True]
+    assert torch.equal(calm["velocity_mm"][0], gentle[0])
+    assert calm["velocity_mm"][1].abs().mean() > 20.0

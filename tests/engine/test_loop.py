@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from qctkit.engine.edits.cohort_change import CohortDensity
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.loop import Aim, Outcome, Stop, optimise
+from qctkit.engine.losses.attributes import ClassMargin
 from qctkit.engine.losses.preservation import Size, Smoothness
 from qctkit.engine.scenes import view_scene
 from qctkit.frame import locate
@@ -72,6 +74,28 @@ def test_a_run_that_is_too_short_is_out_of_steps(scene: Scene, small_view: View)
     outcomes = _run(scene, small_view, [_aim(scene, [60.0] * 3)], steps=5)
     assert [(one.stop, one.steps) for one in outcomes] == [(Stop.OUT_OF_STEPS, 5)] * 3
     assert all(len(one.losses) == 5 for one in outcomes)
+
+
+def test_a_short_run_that_ends_where_it_should_has_reached_it(
+    scene: Scene, small_view: View
+) -> None:
+    outcomes = _run(scene, small_view, [_aim(scene, [5.0, -5.0, 60.0])], steps=5)
+    ends = [(one.stop, one.steps) for one in outcomes]
+    assert ends == [(Stop.REACHED, 5), (Stop.REACHED, 5), (Stop.OUT_OF_STEPS, 5)]
+
+
+def test_an_attribute_term_decides_what_missing_an_aim_costs(
+    scene: Scene, small_view: View
+) -> None:
+    aim = _aim(scene, [-300.0] * 3)
+    side = torch.tensor([[1.0], [-1.0], [0.0]])
+    start = EDIT.start(3, small_view)
+    outcomes = optimise(
+        scene, EDIT, start, [replace(aim, side=side)], [], steps=1, patience=1,
+        attribute_term=ClassMargin(),
+    )  # fmt: skip
+    # Read 6 typical errors above what is wanted: surer than asked, too little sure, and too much.
+    assert [one.losses[0] for one in outcomes] == pytest.approx([0.0, 36.0, 36.0])
 
 
 def test_an_aim_beyond_human_bone_is_refused_by_the_constraint(

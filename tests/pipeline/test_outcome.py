@@ -63,7 +63,7 @@ def test_the_page_names_everything_on_record(record: dict[str, Any]) -> None:
 
 def test_every_step_has_its_loss(record: dict[str, Any]) -> None:
     assert record["steps"] == len(record["losses"]) == STEPS
-    assert record["stop"] == "out of steps"
+    assert record["stop"] == ("reached" if record["accepted"] else "out of steps")
 
 
 def test_every_predictor_is_read_before_and_after(record: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def test_a_refused_candidate_keeps_its_parameters(record: dict[str, Any]) -> Non
 
 def test_words_tell_what_a_user_asks_for(record: dict[str, Any]) -> None:
     words = "\n".join(outcome_lines(record))
-    for one in ("source", "target", "loss", "out of steps", "reader-network", "structure", "torch"):
+    for one in ("source", "target", "loss", record["stop"], "reader-network", "structure", "torch"):
         assert one in words
     assert ("refused: " in words) is not record["accepted"]
 

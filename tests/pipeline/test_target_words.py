@@ -38,6 +38,14 @@ def test_a_wrong_target_is_shown_with_what_is_expected(option: str, words: str) 
     assert words in str(refused.value)
 
 
+def test_an_attribute_of_a_plugin_can_be_asked_for_within_its_range(grip: str) -> None:
+    assert read_asked([f"{grip}=40", "age_years=75"])[grip] == Asked(40.0)
+    (limit,) = read_limits([f"{grip}=20:"])
+    assert limit.words == f"{grip}=20:"
+    with pytest.raises(InputError, match="more than 0 and at most 120 kg"):
+        read_asked([f"{grip}=140"])
+
+
 def test_an_attribute_is_asked_for_once() -> None:
     with pytest.raises(InputError, match="given twice"):
         read_asked(["sex=M", "sex=F"])

@@ -11,18 +11,17 @@ from torch import Tensor
 from qctkit.cohort import Record
 from qctkit.contracts import PredictorFamily
 from qctkit.networks import SliceEncoder
-from qctkit.pipeline.simulate import simulate
 from qctkit.pipeline.train import train_and_measure
 from qctkit.predictors import onnx_export
 from qctkit.predictors.configuration import read_configuration
 from qctkit.predictors.network import network_families
+from qctkit.predictors.onnx_description import Description
 from qctkit.predictors.onnx_export import export_predictor
 from qctkit.predictors.onnx_loading import load_described, trial_images
 from qctkit.predictors.onnx_scoring import SLICES_AT_ONCE, Hardware, OnnxPredictor
-from qctkit.predictors.trained import PredictorSet, load_predictors
+from qctkit.predictors.trained import PredictorSet, TrainedPredictor, load_predictors
 from qctkit.predictors.training import TrainingSettings
 from qctkit.progress import Silent
-from qctkit.simulate import SimulationSettings
 from qctkit.store.reader import CohortFile
 
 SLICES, SUBJECTS, BATCH = 8, 8, 5
@@ -49,12 +48,10 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(coarse_cohort: CohortFile, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("fine")
     (folder / "train.toml").write_text(CONFIGURATION)
     families = read_configuration(folder / "train.toml").chosen(network_families())
-    coarse = SimulationSettings((5.0, 4.0, 4.0))
-    cohort = simulate(folder / "real.h5", Silent(), subjects=SUBJECTS, settings=coarse)
     counts: list[int] = []
     forward = SliceEncoder.forward
 
@@ -64,8 +61,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SliceEncoder, "forward", counting)
-        found = train_and_measure(cohort, families, TrainingSettings(folds=2), Silent())
-    return Trained(cohort, families, *found, counts)
+        found = train_and_measure(coarse_cohort, families, TrainingSettings(folds=2), Silent())
+    return Trained(coarse_cohort, families, *found, counts)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """That network after it was saved and loaded, what its file says, and its twin."""
+
+    loaded: TrainedPredictor
+    description: Description
+    twin: OnnxPredictor
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("exported")
+    known = {one.name: one for one in network_families()}
+    trained.predictors.save(folder)
+    (loaded,) = load_predictors(folder, known.__getitem__).predictors
+    description, _ = export_predictor(loaded, {}, folder)
+    twin = load_described(folder / "slice-network.onnx", ONE_THREAD)
+    return Exported(loaded, description, twin)
 
 
 def test_no_more_slices_than_a_batch_or_a_subject_has_are_read_at_once(trained: Trained) -> None:
@@ -86,24 +103,21 @@ def test_a_view_too_large_for_batches_is_compared_in_those_there_is_room_for(
 
 
 def test_a_view_of_fine_slices_keeps_its_spacing_in_predictors_and_onnx(
-    trained: Trained, tmp_path: Path
+    exported: Exported,
 ) -> None:
-    known = {one.name: one for one in network_families()}
-    trained.predictors.save(tmp_path)
-    (loaded,) = load_predictors(tmp_path, known.__getitem__).predictors
-    description, _ = export_predictor(loaded, {}, tmp_path)
-    twin = load_described(tmp_path / "slice-network.onnx", ONE_THREAD)
-    for view in (loaded.view, description.view, twin.description.view):
+    twin = exported.twin.description
+    for view in (exported.loaded.view, exported.description.view, twin.view):
         assert (view.shape, view.spacing_mm) == ((SLICES, 64, 64), (8.0, 2.0, 2.0))
 
 
 @pytest.mark.parametrize("slices", [4, 8, 9, 19])
 def test_onnx_reads_any_number_of_slices_a_few_at_a_time_as_pytorch_reads_all(
-    trained: Trained, tmp_path: Path, slices: int, monkeypatch: pytest.MonkeyPatch
+    trained: Trained,
+    exported: Exported,
+    slices: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    predictor = trained.predictors.named("slice-network")
-    export_predictor(predictor, {}, tmp_path)
-    twin = load_described(tmp_path / "slice-network.onnx", ONE_THREAD)
+    predictor, twin = trained.predictors.named("slice-network"), exported.twin
     images = trial_images(replace(predictor.view, shape=(slices, 64, 64)), 2)
     images[:, 1, : slices // 2] *= 0.1
     wanted = predictor.module(torch.from_numpy(images)).detach().numpy()
@@ -120,11 +134,10 @@ def test_onnx_reads_any_number_of_slices_a_few_at_a_time_as_pytorch_reads_all(
     assert max(given) <= SLICES_AT_ONCE
 
 
-def test_a_view_without_femur_is_read_as_a_number(trained: Trained, tmp_path: Path) -> None:
-    predictor = trained.predictors.named("slice-network")
-    export_predictor(predictor, {}, tmp_path)
+def test_a_view_without_femur_is_read_as_a_number(trained: Trained, exported: Exported) -> None:
+    predictor, twin = trained.predictors.named("slice-network"), exported.twin
     images = np.zeros((1, 2, SLICES, 64, 64), dtype=np.float32)
-    found = load_described(tmp_path / "slice-network.onnx", ONE_THREAD).score(images)
+    found = twin.score(images)
     np.testing.assert_array_equal(found, predictor(torch.from_numpy(images)).numpy())
 
 

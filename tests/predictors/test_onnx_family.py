@@ -11,7 +11,6 @@ import torch
 from qctkit.contracts import Role
 from qctkit.errors import PredictorError
 from qctkit.pipeline.export import export
-from qctkit.pipeline.simulate import simulate
 from qctkit.pipeline.train import save_predictors, train
 from qctkit.predictors.density import DensityFamily
 from qctkit.predictors.onnx_family import OnnxFamily
@@ -19,7 +18,6 @@ from qctkit.predictors.onnx_loading import EXPORTED, trial_images
 from qctkit.predictors.trained import PredictorSet, load_predictors
 from qctkit.predictors.training import TrainingSettings
 from qctkit.progress import Silent
-from qctkit.simulate import SimulationSettings
 from qctkit.store.reader import CohortFile
 from qctkit.testing import PredictorContract
 from qctkit.view import View, spacing_of
@@ -34,15 +32,8 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> OnnxFamily:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> CohortFile:
-    path = tmp_path_factory.mktemp("cohort") / "real.h5"
-    settings = SimulationSettings((6.0, 4.0, 4.0))
-    return simulate(path, Silent(), subjects=10, settings=settings)
-
-
-@pytest.fixture(scope="module")
-def trained(real: CohortFile, family: OnnxFamily) -> PredictorSet:
-    return train(real, [family], TrainingSettings(folds=2), Silent())
+def trained(coarse_cohort: CohortFile, family: OnnxFamily) -> PredictorSet:
+    return train(coarse_cohort, [family], TrainingSettings(folds=2), Silent())
 
 
 @pytest.fixture(scope="class")
@@ -104,8 +95,10 @@ def test_its_export_says_that_its_skill_may_be_too_good(
     assert told["evidence"] == "subjects of a cohort, of which it may have been trained on some"
 
 
-def test_on_the_cohort_of_its_own_training_it_is_refused(tmp_path: Path, real: CohortFile) -> None:
-    trained = train(real, [DensityFamily()], TrainingSettings(folds=2), Silent())
+def test_on_the_cohort_of_its_own_training_it_is_refused(
+    tmp_path: Path, coarse_cohort: CohortFile
+) -> None:
+    trained = train(coarse_cohort, [DensityFamily()], TrainingSettings(folds=2), Silent())
     export(trained, tmp_path / "onnx", Silent())
     toml = TOML.replace('"scan"', '"image"').replace('"answer"', '"estimates"')
     toml = toml.replace("months", "years").replace("probability", "logit")
@@ -114,6 +107,6 @@ def test_on_the_cohort_of_its_own_training_it_is_refused(tmp_path: Path, real: C
     path = tmp_path / "onnx" / "theirs.toml"
     path.write_text(toml)
     with pytest.raises(PredictorError, match="their-model was trained on this very cohort"):
-        train(real, [OnnxFamily(path)], TrainingSettings(folds=2), Silent())
+        train(coarse_cohort, [OnnxFamily(path)], TrainingSettings(folds=2), Silent())
     elsewhere = replace(OnnxFamily(path))
-    assert elsewhere.trained_on == real.fingerprint
+    assert elsewhere.trained_on == coarse_cohort.fingerprint

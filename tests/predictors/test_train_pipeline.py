@@ -9,7 +9,6 @@ import pytest
 from qctkit.contracts import PredictorFamily
 from qctkit.errors import PredictorError
 from qctkit.networks import Schedule
-from qctkit.pipeline.simulate import simulate
 from qctkit.pipeline.train import (
     measure_leaking_split,
     save_predictors,
@@ -19,19 +18,11 @@ from qctkit.predictors.density import DensityFamily
 from qctkit.predictors.network import network_families
 from qctkit.predictors.training import TrainingSettings
 from qctkit.progress import Silent
-from qctkit.simulate import SimulationSettings
 from qctkit.store.reader import CohortFile
 from qctkit.view import View, spacing_of
 
 COARSE = View((20, 16, 20), spacing_of(6.0))
 SETTINGS = TrainingSettings(folds=2)
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> CohortFile:
-    path = tmp_path_factory.mktemp("cohort") / "real.h5"
-    coarse = SimulationSettings((5.0, 4.0, 4.0))
-    return simulate(path, Silent(), subjects=8, settings=coarse)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +33,10 @@ def families() -> list[PredictorFamily]:
 
 
 def test_metrics_of_held_out_subjects_lie_beside_the_predictors(
-    cohort: CohortFile, families: list[PredictorFamily], tmp_path: Path
+    coarse_cohort: CohortFile, families: list[PredictorFamily], tmp_path: Path
 ) -> None:
     fits = tmp_path / "fits"
-    predictors, figures = train_and_measure(cohort, families, SETTINGS, Silent(), fits)
+    predictors, figures = train_and_measure(coarse_cohort, families, SETTINGS, Silent(), fits)
     assert not fits.exists()
     save_predictors(predictors, tmp_path / "out", overwrite=False, metrics=figures)
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -60,20 +51,20 @@ def test_metrics_of_held_out_subjects_lie_beside_the_predictors(
 
 
 def test_each_predictor_is_trained_on_its_own_grid(
-    cohort: CohortFile, families: list[PredictorFamily]
+    coarse_cohort: CohortFile, families: list[PredictorFamily]
 ) -> None:
-    predictors, _ = train_and_measure(cohort, families, SETTINGS, Silent())
+    predictors, _ = train_and_measure(coarse_cohort, families, SETTINGS, Silent())
     shapes = {one.name: one.view.shape for one in predictors.predictors}
     assert shapes == {"bone-density": (36, 28, 36), "slice-network": COARSE.shape}
-    assert {one.view.window for one in predictors.predictors} == {cohort.window}
+    assert {one.view.window for one in predictors.predictors} == {coarse_cohort.window}
 
 
 def test_a_split_of_slices_is_marked_and_gives_no_predictors(
-    cohort: CohortFile, families: list[PredictorFamily]
+    coarse_cohort: CohortFile, families: list[PredictorFamily]
 ) -> None:
-    figures = measure_leaking_split(cohort, families, SETTINGS, Silent())
+    figures = measure_leaking_split(coarse_cohort, families, SETTINGS, Silent())
     assert figures["leaks"] is True
     assert "predictors" not in figures
     assert figures["per_slice"]["slice-network"]["age_years"]["subjects"] == 8
     with pytest.raises(PredictorError, match="reads slices"):
-        measure_leaking_split(cohort, families[:1], SETTINGS, Silent())
+        measure_leaking_split(coarse_cohort, families[:1], SETTINGS, Silent())

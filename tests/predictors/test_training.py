@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qctkit.cohort import Sample
-from qctkit.contracts import PredictorFamily, TrainingData
+from qctkit.contracts import PredictorFamily, Role, TrainingData
 from qctkit.errors import PredictorError
 from qctkit.networks import Schedule, train
 from qctkit.predictors.density import DensityFamily, DensityFeatures
@@ -197,6 +197,30 @@ def test_a_saved_set_reads_the_same(
         answers = one.answering(seen.data.images[:]), other.answering(seen.data.images[:])
         assert answers[0].shape[1] > len(one.attributes) or one.attributes == ("sex",)
         assert torch.equal(*answers)
+
+
+def test_drivers_keep_what_each_fold_fitted_and_readers_do_not(
+    tmp_path: Path, trained: PredictorSet, seen: SeenCohort
+) -> None:
+    trained.save(tmp_path)
+    for one in load_predictors(tmp_path, _loader).predictors:
+        if one.role is Role.READER:
+            assert one.folds == ()
+            continue
+        left_out = [name for fold in one.folds for name in sorted(fold.left_out)]
+        assert sorted(left_out) == sorted({subject.subject_id for subject in seen.subjects})
+        assert len(one.folds) == 3
+
+
+def test_without_a_subject_a_driver_reads_what_was_read_of_it_held_out(
+    trained: PredictorSet, seen: SeenCohort
+) -> None:
+    for one in trained.of_role(Role.LOOP):
+        (twin,) = one.without(seen.subjects[4].subject_id)
+        read = twin(seen.data.images[4:5])[0].tolist()
+        held_out = one.held_out[seen.sample_ids[4]]
+        assert read == pytest.approx([held_out[name] for name in one.attributes], abs=1e-3)
+        assert len(one.without("a stranger")) == 3
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,17 @@ def test_wrong_column_is_named(table, header: str, words: str):
     [
         ("A,scans/a.nii,X,,,", "sex", "'X' is not F or M"),
         ("A,scans/a.nii,F,old,,", "age_years", "'old' is not a number"),
-        ("A,scans/a.nii,F,0,,", "age_years", "'0' is not a number above 0 and up to 120 years"),
+        (
+            "A,scans/a.nii,F,0,,",
+            "age_years",
+            "'0' is not a number that it can be (more than 0 and at most 120 years)",
+        ),
         ("A,scans/a.nii,F,nan,,", "age_years", "'nan'"),
-        ("A,scans/a.nii,F,,-62,", "weight_kg", "'-62' is not a number above 1"),
+        (
+            "A,scans/a.nii,F,,-62,",
+            "weight_kg",
+            "'-62' is not a number that it can be (more than 1 ",
+        ),
         ('A,scans/a.nii,F,,"62,5",', "weight_kg", "'62,5'"),
         ("A,scans/a.nii,F,,0,", "weight_kg", "leave the cell empty if unknown"),
         ("A,scans/none.nii,F,,,", "path", "'scans/none.nii' does not exist"),
@@ -163,3 +171,15 @@ def test_ids_that_will_be_hashed_may_be_any_text_and_are_not_shown(table):
         read_subject_table(table(text), keyed=True)
     assert "line 3" in str(caught.value)
     assert "Doe" not in str(caught.value)
+
+
+def test_an_attribute_of_a_plugin_has_a_column(table, grip: str):
+    path = table(HEADER.strip() + f",{grip}\nA,scans/a.nii,F,70,62,,31.5\nB,scans/b.nii,,,,,\n")
+    first, second = read_subject_table(path)
+    assert (first.others, second.others) == ({grip: 31.5}, {})
+
+
+def test_a_column_that_nobody_registers_is_refused_and_points_to_plugins(table):
+    message = refusal(table(HEADER.strip() + ",handedness\nA,scans/a.nii,F,70,62,,40\n"))
+    assert "unknown column 'handedness'" in message
+    assert message.endswith("An attribute that the core does not know comes with a plugin")

@@ -18,6 +18,7 @@ def off_by(error: float) -> dict:
     return {"mae": {"value": error, "low": error - 1.0, "high": error + 1.0}}
 
 
+KNOWN = {"age_years": ("age", "years"), "weight_kg": ("weight", "kg")}
 SUBJECTS = [subject("A1", "F", 61.4), subject("A2", "F", 61.4, 150.0), subject("B", None, None)]
 
 
@@ -30,7 +31,7 @@ def test_who_is_missing_what_is_said() -> None:
 
 
 def test_histograms_count_subjects_once_and_scans_each() -> None:
-    sex, age, weight, length = cohort_overview(SUBJECTS).axes
+    sex, age, weight, length = cohort_overview(SUBJECTS, KNOWN).axes
     counts = [sum(bar.get_height() for bar in axes.patches) for axes in (sex, age, weight, length)]
     assert counts == [2, 1, 2, 3]
     assert "mm" in length.get_xlabel()

@@ -1,76 +1,106 @@
-"""A new plugin installs, is found, passes its own tests and its contract, and is typed."""
+"""New plugins install, are found, pass their own tests and their contracts, and are typed."""
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from qctkit.cli.main import run
 from qctkit.cli.plugins import NEW_KINDS
 from qctkit.errors import OutputExistsError, PluginError
 from qctkit.scaffold.distribution import write_distribution
 
-Run = Callable[..., str]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module", params=NEW_KINDS)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new distribution of each kind."""
-    folder = tmp_path_factory.mktemp("new") / f"grown-{request.param}"
-    write_distribution(folder.name, request.param, folder)
-    return folder
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A new distribution of each kind, by its name."""
+    folder = tmp_path_factory.mktemp("new")
+    names = [f"grown-{kind}" for kind in NEW_KINDS]
+    for kind, name in zip(NEW_KINDS, names, strict=True):
+        write_distribution(name, kind, folder / name)
+    return {name: folder / name for name in names}
 
 
 @pytest.fixture(scope="module")
-def run(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run Python where the distribution is installed, which must end well."""
+def site(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where they are all installed."""
     site = tmp_path_factory.mktemp("site")
-
-    def run(*arguments: str) -> str:
-        paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ended = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=made,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-        )
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        return ended.stdout
-
-    run(
-        "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
-        "--target", str(site), str(made),
+    _python(
+        ROOT, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
+        "--target", f"{site}", *map(str, made.values()),
     )  # fmt: skip
-    return run
+    return site
 
 
-def test_it_is_found_by_its_entry_point(made: Path, run: Run) -> None:
-    plugins = json.loads(run("-m", "qctkit", "plugins", "list", "--json"))
-    (mine,) = [one for one in plugins if one["name"] == made.name]
-    assert (mine["state"], mine["distribution"]) == ("loaded", made.name)
-    assert [made.name] in mine["registers"].values()
+@pytest.fixture
+def installed(
+    site: Path, made: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, ...]]:
+    """Return the names of distributions that this process finds installed."""
+    monkeypatch.syspath_prepend(str(site))
+    yield tuple(made)
+    for name in [one for one in sys.modules if one.startswith("grown_")]:
+        del sys.modules[name]
 
 
-def test_its_own_tests_pass(run: Run) -> None:
-    assert "passed" in run("-m", "pytest", "-q")
+def _python(folder: Path, *arguments: str, site: Path | None = None) -> str:
+    """Run Python in a folder, which must end well, and return what it printed."""
+    paths = [*filter(None, [site and str(site), os.environ.get("PYTHONPATH")])]
+    ended = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
 
 
-def test_it_keeps_its_contract(made: Path, run: Run) -> None:
-    assert "0 not kept" in run("-m", "qctkit", "plugins", "check", made.name)
+def test_each_is_found_by_its_entry_point(
+    installed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plugins", "list", "--json"]) == 0
+    listed = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    for name in installed:
+        assert (listed[name]["state"], listed[name]["distribution"]) == ("loaded", name)
+        assert [name] in listed[name]["registers"].values()
 
 
-def test_it_is_formatted(run: Run) -> None:
-    run("-m", "ruff", "check", "--select", "E,F,I,UP,B,RUF", "--line-length", "100", ".")
-    run("-m", "ruff", "format", "--check", "--line-length", "100", ".")
+def test_their_own_tests_pass(made: dict[str, Path], site: Path) -> None:
+    said = _python(next(iter(made.values())).parent, "-m", "pytest", *made, site=site)
+    assert re.search(r"^=+ \d+ passed", said, re.MULTILINE)
+    for name in made:
+        assert f"tests/test_{name.replace('-', '_')}.py ." in said
 
 
-def test_it_imports_nothing_deeper_than_the_public_face(made: Path) -> None:
-    for path in made.rglob("*.py"):
+@pytest.mark.parametrize("name", [f"grown-{kind}" for kind in NEW_KINDS])
+def test_it_keeps_its_contract(
+    installed: tuple[str, ...], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert name in installed
+    assert run(["plugins", "check", name]) == 0
+    assert "0 not kept" in capsys.readouterr().out
+
+
+def test_they_are_formatted(made: dict[str, Path]) -> None:
+    for folder in made.values():
+        select = ("--select", "E,F,I,UP,B,RUF", "--line-length", "100", ".")
+        _python(folder, "-m", "ruff", "check", *select)
+        _python(folder, "-m", "ruff", "format", "--check", "--line-length", "100", ".")
+
+
+def test_they_import_nothing_deeper_than_the_public_face(made: dict[str, Path]) -> None:
+    files = [path for folder in made.values() for path in folder.rglob("*.py")]
+    assert len(files) >= 2 * len(made)
+    for path in files:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip().startswith(("from qctkit", "import qctkit")):
                 assert line.split()[1] in ("qctkit.plugin", "qctkit.testing")

@@ -103,7 +103,7 @@ def test_bytes_that_are_no_hdf5_are_refused(tmp_path: Path) -> None:
         CohortFile(tmp_path / "x.h5")
 
 
-@pytest.mark.parametrize(("name", "value"), [("format", "other"), ("format_version", 2)])
+@pytest.mark.parametrize(("name", "value"), [("format", "other"), ("format_version", 3)])
 def test_another_format_or_version_is_refused(path: Path, name: str, value: object) -> None:
     _change(path, lambda file: file.attrs.modify(name, value))
     with pytest.raises(CohortFileError, match="not a cohort file of format qctkit-cohort 1"):

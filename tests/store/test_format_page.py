@@ -21,6 +21,7 @@ from qctkit import schema
 from qctkit.calibration import Calibration
 from qctkit.cohort import Sample
 from qctkit.store.writer import CohortWriter
+from qctkit.subject import Origin
 from qctkit.units import Material
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cohort-format.md").read_text(encoding="utf-8")
@@ -29,10 +30,11 @@ TYPES = {"int16", "uint8", "float32", "float64", "int64", "text"}
 
 @pytest.fixture
 def file(
-    tmp_path: Path, make: Callable[..., Sample], make_made: Callable[..., Sample]
+    tmp_path: Path, make: Callable[..., Sample], make_made: Callable[..., Sample], grip: str
 ) -> Iterator[h5py.File]:
     """A cohort in which everything on the page occurs."""
     real = make("A")
+    real = replace(real, subject=real.subject.with_values({grip: 31.5}, Origin.TABLE))
     line = Calibration(
         0.8, -3.0, Material.HA, "phantom rods", "QRM", 3, 2.5, 0.999, 120.0, False, 0.86, 0.01
     )
@@ -115,8 +117,19 @@ def test_every_attribute_of_the_file_is_on_the_page(file: h5py.File) -> None:
         check(page[name], value)
 
 
+def others_by_the_page(file: h5py.File) -> dict[str, dict[str, str]]:
+    """Return the rows of the attributes that a file defines, by the names that they have there."""
+    defined = [one["name"] for one in json.loads(file["attributes"].asstr()[()])]
+    general = rows("Other attributes").items()
+    return {
+        name.replace("<attribute>", one): {**row, "name": f"`{one}`"}
+        for one in defined
+        for name, row in general
+    }
+
+
 def test_every_attribute_of_a_sample_is_on_the_page(file: h5py.File) -> None:
-    page = rows("Attributes of `/samples/<sample_id>`")
+    page = rows("Attributes of `/samples/<sample_id>`") | others_by_the_page(file)
     assert set(file["samples/A"].attrs) == set(page)
     for group in file["samples"].values():
         for name in page:
@@ -127,11 +140,21 @@ def test_every_attribute_of_a_sample_is_on_the_page(file: h5py.File) -> None:
 
 
 def test_every_column_is_on_the_page_in_its_order(file: h5py.File) -> None:
-    page = rows("Columns of `/table`")
+    page = rows("Columns of `/table`") | others_by_the_page(file)
     assert set(file["table"]) == set(page)
     for name, column in file["table"].items():
         assert stored_type(column) == page[name]["type"]
         assert column.shape == (2,)
+
+
+def test_other_attributes_are_defined_as_the_page_says(file: h5py.File) -> None:
+    (defined,) = json.loads(file["attributes"].asstr()[()])
+    assert set(defined) == {"name", "kind", "unit", "low", "high"}
+    assert file.attrs["format_version"] == 2
+    column = file["table/grip_strength_kg"][()]
+    assert np.isnan(column[0])
+    assert column[1] == 31.5
+    assert list(file["table/grip_strength_kg_origin"].asstr()[()]) == ["missing", "table"]
 
 
 def test_the_schema_names_what_the_page_names() -> None:

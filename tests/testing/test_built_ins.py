@@ -16,11 +16,13 @@ from qctkit.predictors.density import DensityFamily
 from qctkit.predictors.measured import MeasuredFamily
 from qctkit.predictors.network import network_families
 from qctkit.predictors.physical import PhysicalFamily
+from qctkit.predictors.voxel_ridge import VoxelRidgeFamily
 from qctkit.readers.nifti import NiftiReader
 from qctkit.readers.nrrd import NrrdReader
 from qctkit.recipes.femur_morph import femur_morph
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.testing import (
+    AttributeTermContract,
     EditContract,
     ExporterContract,
     LossContract,
@@ -50,6 +52,10 @@ class TestPhysicalFamily(PredictorContract):
 
 class TestMeasuredFamily(PredictorContract):
     component = MeasuredFamily(members=1, schedule=Schedule(epochs=2))
+
+
+class TestVoxelRidgeFamily(PredictorContract):
+    component = VoxelRidgeFamily()
 
 
 @pytest.fixture(params=network_families(), ids=lambda one: one.name, scope="class")
@@ -86,6 +92,16 @@ def loss(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.usefixtures("loss")
 class TestLosses(LossContract):
+    pass
+
+
+@pytest.fixture(params=bundled.register_attribute_terms(), ids=lambda one: one.name, scope="class")
+def attribute_term(request: pytest.FixtureRequest) -> None:
+    request.cls.component = request.param
+
+
+@pytest.mark.usefixtures("attribute_term")
+class TestAttributeTerms(AttributeTermContract):
     pass
 
 

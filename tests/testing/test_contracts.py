@@ -101,7 +101,7 @@ class MeanFamily:
         ("no gradient", "gradient"),
         ("random", "to the last bit"),
         ("random weights", "seed"),
-        ("months", "in years it lies"),
+        ("months", "at most 120 years"),
         ("not finite", "not finite"),
         ("no column", "shape"),
         ("in training", "eval"),

@@ -55,6 +55,14 @@ def test_a_reader_may_miss_by_half_the_change(
     assert _attributes(candidate, _reading(after), reference=reference).passed is passed
 
 
+@pytest.mark.parametrize(("after", "passed"), [(79.9, True), (80.1, False)])
+def test_a_weak_reader_may_miss_by_its_own_error(
+    candidate: Candidate, reference: DensityReference, after: float, passed: bool
+) -> None:
+    weak = replace(_reading(after), typical_error=8.0)  # 1.25 of them are 10 years
+    assert _attributes(candidate, weak, reference=reference).passed is passed
+
+
 def test_a_reading_that_is_no_number_fails(
     candidate: Candidate, reference: DensityReference
 ) -> None:
@@ -80,11 +88,14 @@ def test_a_reader_that_cannot_read_the_attribute_has_no_say(
     assert _attributes(candidate, unable, _reading(70.0), reference=reference).passed
 
 
-def test_one_reader_that_misses_fails_the_candidate(
+def test_readers_answer_together_each_by_its_own_error(
     candidate: Candidate, reference: DensityReference
 ) -> None:
-    readings = (_reading(70.0), _reading(60.0))
-    assert not _attributes(candidate, *readings, reference=reference).passed
+    under, over = _reading(60.0), _reading(78.0)
+    assert not _attributes(candidate, under, reference=reference).passed
+    assert _attributes(candidate, under, over, reference=reference).passed
+    sure = replace(under, typical_error=1.0)  # 10 errors below, and only 2 above
+    assert not _attributes(candidate, sure, over, reference=reference).passed
 
 
 def test_nothing_carried_has_nothing_to_reach(

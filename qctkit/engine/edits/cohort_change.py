@@ -18,7 +18,7 @@ from qctkit.engine.edits.morph import allowed, flow_figures
 from qctkit.engine.fields import view_values_at
 from qctkit.engine.flow import Flow, grid_positions_mm, reach_mm, velocity, velocity_knots
 from qctkit.engine.regions import grown_femur, within_box
-from qctkit.engine.registration import knots
+from qctkit.engine.registration import knots, smoothed
 from qctkit.frame import FemurFrame
 from qctkit.view import View
 from qctkit.volume import Mask
@@ -32,6 +32,9 @@ LARGEST_GROWTH = 25.0
 """Fat over the hip is 1 cm thick in some and 8 cm in others: skin moves far, and a small volume of
 fat may grow or shrink many times. That the map can be inverted is checked all the same, and what
 the bone does is the structure validator's to judge."""
+
+SMOOTHING_KNOTS, MOST_SMOOTHINGS = 0.7, 6
+"""Sigma by which a velocity whose map is not allowed is smoothed, and how often at most."""
 
 LARGEST_CHANGE_HU = 900.0
 
@@ -60,8 +63,18 @@ class CohortShape:
         return {"velocity_mm": torch.zeros(batch, 3, *knots(view))}
 
     def from_atlas(self, start: Start) -> dict[str, Tensor]:
-        """Return the velocity that the cohort's shapes say."""
-        return {"velocity_mm": start.velocity_mm}
+        """Return the velocity that the cohort's shapes say, smoothed until its map is allowed.
+
+        A great change of weight asks of a thin layer of fat more than knots 9 mm apart can draw.
+        """
+        velocity_mm = start.velocity_mm
+        for _ in range(MOST_SMOOTHINGS):
+            fit = self._allowed({"velocity_mm": velocity_mm}, start.view)
+            if fit.all():
+                break
+            calmer = smoothed(velocity_mm, SMOOTHING_KNOTS)
+            velocity_mm = torch.where(fit[:, None, None, None, None], velocity_mm, calmer)
+        return {"velocity_mm": velocity_mm}
 
     def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
         """Return the scene after the tissue has moved."""
@@ -73,11 +86,14 @@ class CohortShape:
 
     def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         """Whether the map keeps its sense everywhere and goes no further than bodies differ."""
-        return allowed(_origin(parameters, scene.view), self.reach_mm, LARGEST_GROWTH)
+        return self._allowed(parameters, scene.view)
 
     def figures(self, scene: Scene, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
         """Return the least and greatest det J and the largest displacement in mm."""
         return flow_figures(_origin(parameters, scene.view))
+
+    def _allowed(self, parameters: Mapping[str, Tensor], view: View) -> Tensor:
+        return allowed(_origin(parameters, view), self.reach_mm, LARGEST_GROWTH)
 
 
 @dataclass(frozen=True)

@@ -43,15 +43,28 @@ def from_atlas(edit: Edit, start: Start) -> dict[str, Tensor]:
     return edit.from_atlas(start) if isinstance(edit, StartedByAtlas) else {}
 
 
+@runtime_checkable
+class MovesInPart(Protocol):
+    """An edit that moves tissue, and beside that changes how dense it is."""
+
+    def moving_part(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the parameters with all at zero that moves nothing."""
+        ...
+
+
 def moving_part(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the parameters with those of edits that move nothing at zero."""
-    if not isinstance(edit, Composition):
-        return dict(parameters)
-    still = tuple(f"{one.name}." for one in edit.edits if not one.reach_mm)
-    return {
-        name: torch.zeros_like(values) if name.startswith(still) else values
-        for name, values in parameters.items()
-    }
+    if isinstance(edit, Composition):
+        return {
+            f"{one.name}.{name}": values
+            for one in edit.edits
+            for name, values in moving_part(one, _own(one, parameters)).items()
+        }
+    if isinstance(edit, MovesInPart):
+        return edit.moving_part(parameters)
+    if not edit.reach_mm:
+        return {name: torch.zeros_like(values) for name, values in parameters.items()}
+    return dict(parameters)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Preservation terms: what a change costs, whatever it achieves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from qctkit.contracts import Change
@@ -12,6 +14,7 @@ class Size:
     """Mean squared parameter in units of its spread among people: half a Mahalanobis distance."""
 
     name: str = "size"
+    default_weight: float = 0.05
 
     def __call__(self, change: Change) -> Tensor:
         """Return the cost ``(N,)``."""
@@ -19,7 +22,7 @@ class Size:
             (values / change.edit.spreads[name]).square().flatten(1).mean(dim=1)
             for name, values in change.parameters.items()
         ]
-        return sum(terms[1:], terms[0])
+        return _sum(terms, change)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Smoothness:
     """Mean squared difference between neighbouring parameters, in units of their spread."""
 
     name: str = "smoothness"
+    default_weight: float = 0.05
 
     def __call__(self, change: Change) -> Tensor:
         """Return the cost ``(N,)``."""
@@ -34,8 +38,9 @@ class Smoothness:
             (values / change.edit.spreads[name]).diff(dim=axis).square().flatten(1).mean(dim=1)
             for name, values in change.parameters.items()
             for axis in (-3, -2, -1)
+            if values.shape[axis] > 1
         ]
-        return sum(terms[1:], terms[0])
+        return _sum(terms, change)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Bending:
     """
 
     name: str = "bending"
+    default_weight: float = 0.05
 
     def __call__(self, change: Change) -> Tensor:
         """Return the cost ``(N,)``."""
@@ -59,7 +65,7 @@ class Bending:
             for name, values in change.parameters.items()
             for axis in (-3, -2, -1)
         ]
-        return sum(terms[1:], terms[0])
+        return _sum(terms, change)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class TotalVariation:
     """
 
     name: str = "total-variation"
+    default_weight: float = 1.0
 
     def __call__(self, change: Change) -> Tensor:
         """Return the cost ``(N,)``."""
@@ -78,4 +85,9 @@ class TotalVariation:
             ((added.diff(dim=axis).square() + 1.0).sqrt() - 1.0).flatten(1).mean(dim=1)
             for axis in (1, 2, 3)
         ]
-        return sum(terms[1:], terms[0]) / 100.0
+        return _sum(terms, change) / 100.0
+
+
+def _sum(terms: Sequence[Tensor], change: Change) -> Tensor:
+    """Return the sum of terms ``(N,)``; where no parameter is free there is none."""
+    return sum(terms, torch.zeros(len(change.before.hu)))

@@ -1,0 +1,66 @@
+"""``qctkit report``."""
+
+from pathlib import Path
+
+import click
+
+from qctkit.cli.options import cohort_argument, output_option, overwrite_option
+from qctkit.cli.shown import shown_progress
+
+
+@click.command(name="report")
+@cohort_argument
+@click.option("--against", type=click.Path(path_type=Path), required=True, help="The real cohort.")
+@output_option("Page to write; its data go beside it, as .csv and .json.", "report.html")
+@click.option(
+    "--analyse",
+    is_flag=True,
+    help="Also compute slopes, peaks and real-or-fake figures; trains networks, takes minutes.",
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    help="Take those figures from the JSON of an earlier report instead.",
+)
+@click.option(
+    "--readings",
+    type=click.Path(path_type=Path),
+    help="Answers of `qctkit read-study`, whose result is added.",
+)
+@overwrite_option
+def command(
+    cohort: Path,
+    against: Path,
+    output: Path,
+    analyse: bool,
+    figures: Path | None,
+    readings: Path | None,
+    overwrite: bool,
+) -> None:
+    """Show made samples beside their sources, with five verdicts on them: one page.
+
+    The page needs no network and nothing beside it: thumbnails of all samples, slices of 24 (the
+    worst, the best, some by chance) with source, sample and difference, what was asked and read,
+    densities, and a methods paragraph to paste. docs/report.md says how to read it.
+
+    \b
+    Example:
+        qctkit report augmented.h5 --against real.h5 -o report.html
+        qctkit report augmented.h5 --against real.h5 --analyse
+        qctkit report augmented.h5 --against real.h5 --figures report.json \\
+            --readings augmented.readings.jsonl --overwrite
+    """
+    from qctkit.errors import InputError
+    from qctkit.pipeline.report import Additions, write_report
+    from qctkit.store.reader import CohortFile
+
+    if analyse and figures is not None:
+        raise InputError("--analyse and --figures exclude one another; give one")
+    made, real = CohortFile(cohort), CohortFile(against)
+    additions = Additions(analyse=analyse, figures=figures, readings=readings)
+    written = write_report(made, real, output, shown_progress(), additions, overwrite=overwrite)
+    for one in written.verdicts:
+        click.echo(f"{one.state.sign} {one.question} {one.state.word}: {one.figure}")
+    click.echo(f"page:    {written.page}")
+    click.echo(f"table:   {written.rows}")
+    click.echo(f"figures: {written.record}")

@@ -1,0 +1,1 @@
+"""Local pages: the blinded reading."""
