@@ -58,13 +58,20 @@ def register_readers() -> "Sequence[Reader]":
 
 @hookimpl
 def register_predictors() -> "Sequence[PredictorFamily]":
-    """Return the density model, that on physical features, that on voxels, and the networks."""
+    """Return the density model, those on physical features, that on voxels, and the networks."""
     from qctkit.predictors.density import DensityFamily
+    from qctkit.predictors.measured import MeasuredFamily
     from qctkit.predictors.network import network_families
     from qctkit.predictors.physical import PhysicalFamily
     from qctkit.predictors.voxel_ridge import VoxelRidgeFamily
 
-    return (DensityFamily(), PhysicalFamily(), VoxelRidgeFamily(), *network_families())
+    return (
+        DensityFamily(),
+        PhysicalFamily(),
+        MeasuredFamily(),
+        VoxelRidgeFamily(),
+        *network_families(),
+    )
 
 
 @hookimpl

@@ -1,7 +1,8 @@
 """Predictors that are small networks on the whole view: volumetric, or slice by slice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -242,6 +243,52 @@ def network_families() -> tuple[NetworkFamily, ...]:
     )
 
 
+class Standardised(Protocol):
+    """A network whose outputs are ``centre + scale * raw``, both ``(A,)``."""
+
+    centre: Tensor
+    scale: Tensor
+
+
+def attribute_loss(
+    network: Standardised, values: Mapping[str, Tensor], attributes: Sequence[str]
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the mean loss over known attributes, of estimates and the rows they belong to."""
+    truth = torch.stack([values[name] for name in attributes], dim=1)
+    binary = torch.tensor([ATTRIBUTES[name].kind == "binary" for name in attributes])
+    known = ~truth.isnan()
+    standard = torch.where(known, (truth - network.centre) / network.scale, 0.0)
+
+    def loss(estimates: Tensor, chosen: Tensor) -> Tensor:
+        scaled = (estimates - network.centre) / network.scale
+        wanted = standard[chosen]
+        squared = (scaled - wanted) ** 2
+        logistic = nn.functional.binary_cross_entropy_with_logits(
+            scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
+        )
+        per_value = torch.where(binary, logistic, 0.5 * squared)
+        # A batch may hold no known value at all; then its loss is 0, not NaN.
+        return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
+
+    return loss
+
+
+def standardise(
+    network: Standardised, values: Mapping[str, Tensor], attributes: Sequence[str]
+) -> None:
+    """Set the output scale to the subjects' mean and spread; binary outputs stay logits."""
+    for column, name in enumerate(attributes):
+        known = values[name][~values[name].isnan()]
+        if ATTRIBUTES[name].kind != "binary":
+            network.centre[column] = known.mean()
+            network.scale[column] = known.std().clamp(min=1e-3)
+
+
+def _bone(hu: Tensor, window: Window) -> Tensor:
+    # Bone spans a third of the window; spreading it out speeds training.
+    return 4.0 * (_windowed(hu, window) - 0.45)
+
+
 @dataclass(frozen=True, eq=False)
 class _SliceImages:
     """Axial slices ``(M, 2, 1, H, W)`` of subjects' images: the subject and level of each."""
@@ -274,55 +321,17 @@ def _train(
     seed: int,
     checkpoint: Checkpoint | None,
 ) -> Curve:
-    _standardise(network, data, attributes)
+    standardise(network, data.values, attributes)
     watch = None
     if held_out is not None:
-        unseen, images = _loss(network, held_out, attributes), held_out.images
+        unseen, images = attribute_loss(network, held_out.values, attributes), held_out.images
         everyone = torch.arange(len(images))
 
         def watch() -> float:
             return loss_of(network, images, everyone, unseen, schedule.batch)
 
-    loss = _loss(network, data, attributes)
+    loss = attribute_loss(network, data.values, attributes)
     return train(network, data.images, loss, jitter, schedule, seed, watch, checkpoint)
-
-
-def _loss(
-    network: NetworkPredictor, data: TrainingData, attributes: Sequence[str]
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the mean loss over known attributes, of estimates and the rows they belong to."""
-    truth = torch.stack([data.values[name] for name in attributes], dim=1)
-    binary = torch.tensor([ATTRIBUTES[name].kind == "binary" for name in attributes])
-    known = ~truth.isnan()
-    standard = torch.where(known, (truth - network.centre) / network.scale, 0.0)
-
-    def loss(estimates: Tensor, chosen: Tensor) -> Tensor:
-        scaled = (estimates - network.centre) / network.scale
-        wanted = standard[chosen]
-        squared = (scaled - wanted) ** 2
-        logistic = nn.functional.binary_cross_entropy_with_logits(
-            scaled, LABEL_SMOOTHING + (1.0 - 2.0 * LABEL_SMOOTHING) * wanted, reduction="none"
-        )
-        per_value = torch.where(binary, logistic, 0.5 * squared)
-        # A batch may hold no known value at all; then its loss is 0, not NaN.
-        return per_value[known[chosen]].sum() / known[chosen].sum().clamp(min=1)
-
-    return loss
-
-
-def _standardise(network: NetworkPredictor, data: TrainingData, attributes: Sequence[str]) -> None:
-    """Set the output scale to the subjects' mean and spread; binary outputs stay logits."""
-    for column, name in enumerate(attributes):
-        values = data.values[name]
-        values = values[~values.isnan()]
-        if ATTRIBUTES[name].kind != "binary":
-            network.centre[column] = values.mean()
-            network.scale[column] = values.std().clamp(min=1e-3)
-
-
-def _bone(hu: Tensor, window: Window) -> Tensor:
-    # Bone spans a third of the window; spreading it out speeds training.
-    return 4.0 * (_windowed(hu, window) - 0.45)
 
 
 def _windowed(hu: Tensor, window: Window) -> Tensor:

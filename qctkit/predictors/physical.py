@@ -18,11 +18,19 @@ from qctkit.predictors.features import (
     PhysicalFeatures,
 )
 from qctkit.predictors.joint import Array, JointReader, fit_joint
-from qctkit.predictors.temperature import honest_temperature, log_loss
+from qctkit.predictors.temperature import honest_temperature
 from qctkit.subject import AGE, SEX, WEIGHT
 from qctkit.view import HIP_VIEW, View
 
+KEY = (
+    *(f"{name}_log_mm" for name in ("head_radius", "neck_radius", "shaft_radius", "axis_length")),
+    *(f"cortex_{n}_log_hu_mm" for n in ("shaft", "neck_inferior", "neck_superior", "neck_sides")),
+    *(f"core_{name}_hu" for name in ("head", "neck", "upper")),
+)
+"""One measure for each thing that a femur's size, cortex and spongiosa can differ in."""
+
 GROUPS: dict[str, tuple[str, ...]] = {
+    "key": KEY,
     "skeleton": SIZE + CORTEX,
     "bone": CORTEX + DENSITY,
     "ageing": CORTEX + MUSCLE,
@@ -32,13 +40,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """One joint model each: with few subjects a model of all features is worse than several of few."""
 
 READ_BY: dict[str, tuple[str, ...]] = {
-    SEX.name: ("skeleton", "bone"),
+    SEX.name: ("key", "skeleton", "bone"),
     AGE.name: ("ageing", "tissue"),
     WEIGHT.name: ("body",),
 }
 """The groups whose mean reads an attribute: where the body shows it."""
 
-NOISES = (0.01, 0.03, 0.1)
+NOISE_SUBJECTS = 2.0
+"""Variance added to standardised features, times subjects: what they differ in by chance."""
+
 INNER_FOLDS = 10
 
 UNBOUNDED = 1e6
@@ -95,7 +105,7 @@ class PhysicalPredictor(nn.Module):
 
 @dataclass(frozen=True)
 class PhysicalFamily:
-    """Joint Gaussian models on physical features; their noise is chosen by cross-validation."""
+    """Joint Gaussian models on physical features."""
 
     name: str = "physical-features"
     role: Role = Role.LOOP
@@ -124,34 +134,29 @@ class PhysicalFamily:
 def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> None:
     """Fit a model to features ``(N, F)`` and attributes ``(N,)`` in place.
 
-    The noise is what read subjects best that were held out of these very subjects, and the
-    temperature makes its held-out probabilities of sex honest.
+    The temperature makes its probabilities of sex honest on subjects held out of these very ones.
     """
     model.temperature.fill_(1.0)
     model.most_logit.fill_(UNBOUNDED)
-    held_out = {noise: _held_out(model, features, values, noise) for noise in NOISES}
-    losses = {noise: _loss(read, values, model.attributes) for noise, read in held_out.items()}
-    best = min(losses, key=lambda noise: losses[noise])
-    _fit_groups(model, features, values, best)
+    logits = None
     if SEX.name in model.attributes:
+        logits = _held_out(model, features, values)[:, model.attributes.index(SEX.name)]
+    _fit_groups(model, features, values)
+    if logits is not None:
         subjects = int((~np.isnan(values[SEX.name])).sum())
         # Laplace's rule of succession: after n right readings the next is wrong with 1 / (n + 2).
         model.most_logit.fill_(np.log(subjects + 1.0))
-        logits = held_out[best][:, model.attributes.index(SEX.name)]
         model.temperature.fill_(honest_temperature(logits, values[SEX.name]))
 
 
-def _fit_groups(
-    model: PhysicalPredictor, features: Array, values: Mapping[str, Array], noise: float
-) -> None:
+def _fit_groups(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> None:
+    noise = NOISE_SUBJECTS / len(features)
     for group, reader in model.readers.items():
         fitted = fit_joint(features[:, _columns(group)], values, model.attributes, noise)
         reader.load_state_dict(fitted.state_dict())
 
 
-def _held_out(
-    model: PhysicalPredictor, features: Array, values: Mapping[str, Array], noise: float
-) -> Array:
+def _held_out(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> Array:
     """Return what models of the other subjects read of each, ``(N, A)``."""
     order = np.lexsort([values[name] for name in reversed(model.attributes)])
     fold = np.empty(len(order), dtype=int)
@@ -159,23 +164,10 @@ def _held_out(
     read = np.empty((len(features), len(model.attributes)))
     for out in (fold == number for number in range(min(INNER_FOLDS, len(features)))):
         kept = {name: column[~out] for name, column in values.items()}
-        _fit_groups(model, features[~out], kept, noise)
+        _fit_groups(model, features[~out], kept)
         with torch.no_grad():
             read[out] = model.read(torch.from_numpy(features[out]).float()).double().numpy()
     return read
-
-
-def _loss(read: Array, values: Mapping[str, Array], attributes: Sequence[str]) -> float:
-    """Return the mean loss over attributes, 1 for a reader of the mean."""
-    losses = []
-    for column, name in enumerate(attributes):
-        known = ~np.isnan(values[name])
-        true, found = values[name][known], read[known, column]
-        if name == SEX.name:
-            losses.append(log_loss(found, true) / np.log(2.0))
-        else:
-            losses.append(float(((found - true) ** 2).mean() / max(true.var(), 1e-9)))
-    return float(np.mean(losses))
 
 
 def _columns(group: str) -> list[int]:

@@ -116,6 +116,13 @@ def mean_muscle_hu(person: Person) -> float:
     return MUSCLE_HU + ageing + MUSCLE_SD_HU * person.variation.muscle_attenuation
 
 
+def septum_width(person: Person) -> float:
+    """Return half the width of the sheets of fat, in units of the random field."""
+    mean = SEPTUM_WIDTH + SEPTUM_WIDENING_PER_YEAR * max(person.age_years - 25.0, 0.0)
+    own = SEPTUM_LOG_SD * person.variation.muscle_fat - SEPTUM_LOG_SD**2 / 2
+    return mean * float(np.exp(own))
+
+
 def body_contour(person: Person, shape: FemurShape) -> BodyContour:
     """Return the contour of a person's body."""
     tissue = trochanteric_tissue_mm(person)
@@ -150,7 +157,7 @@ def _muscle_hu(anatomy: Anatomy, axes: Points) -> Array:
     """Return muscle with sheets of fat, and the joint's capsule around the head."""
     random = anatomy.person.random(Stream.SOFT_TISSUE)
     first, second, marbling = (Field.draw(random, SEPTUM_STEP_MM).on_axes(axes) for _ in range(3))
-    sheet = np.minimum(np.abs(first), np.abs(second)) / np.float32(_septum_width(anatomy.person))
+    sheet = np.minimum(np.abs(first), np.abs(second)) / np.float32(septum_width(anatomy.person))
     fat = np.clip(np.float32(1.5) - sheet, 0, 1)
     shape = anatomy.shape
     femur = to_femur(axes, shape)
@@ -159,10 +166,3 @@ def _muscle_hu(anatomy: Anatomy, axes: Points) -> Array:
     muscle = np.float32(mean_muscle_hu(anatomy.person)) + np.float32(MARBLING_HU) * marbling
     muscle += fat * (np.float32(FAT_HU) - muscle)
     return np.asarray(muscle + capsule * (np.float32(CAPSULE_HU) - muscle))
-
-
-def _septum_width(person: Person) -> float:
-    """Return half the width of the sheets of fat, in units of the random field."""
-    mean = SEPTUM_WIDTH + SEPTUM_WIDENING_PER_YEAR * max(person.age_years - 25.0, 0.0)
-    own = SEPTUM_LOG_SD * person.variation.muscle_fat - SEPTUM_LOG_SD**2 / 2
-    return mean * float(np.exp(own))

@@ -11,7 +11,9 @@ from qctkit.exporters.nifti import NiftiExporter
 from qctkit.exporters.nifti_file import write_volume
 from qctkit.exporters.nrrd import NrrdExporter
 from qctkit.exporters.nrrd_file import write_volume as write_nrrd
+from qctkit.networks import Schedule
 from qctkit.predictors.density import DensityFamily
+from qctkit.predictors.measured import MeasuredFamily
 from qctkit.predictors.network import network_families
 from qctkit.predictors.physical import PhysicalFamily
 from qctkit.predictors.voxel_ridge import VoxelRidgeFamily
@@ -46,6 +48,10 @@ class TestDensityFamily(PredictorContract):
 
 class TestPhysicalFamily(PredictorContract):
     component = PhysicalFamily()
+
+
+class TestMeasuredFamily(PredictorContract):
+    component = MeasuredFamily(members=1, schedule=Schedule(epochs=2))
 
 
 class TestVoxelRidgeFamily(PredictorContract):
