@@ -36,8 +36,8 @@ def test_export_writes_the_figures_of_every_twin_beside_them(onnx: Path, predict
     for name, check in written["checks"].items():
         assert (onnx / f"{name}.onnx").is_file()
         assert {one["batch"] for one in check["parities"]} == {1, 3, 8}
-        # Landmarks lie on sections of the grid, so that the features take only their own.
-        sizes = 1 if name == "physical-features" else 2
+        # Landmarks lie on sections of the grid, and blocks are counted: they take only their own.
+        sizes = 1 if name in ("physical-features", "voxel-ridge") else 2
         assert len({tuple(one["size"]) for one in check["parities"]}) == sizes
         assert all(one["relative_difference"] <= 1e-4 for one in check["parities"])
     shared = ("name", "role", "family", "view", "skills")

@@ -134,7 +134,9 @@ def test_the_page_lists_every_key_of_the_metadata(
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"`(qctkit\.\w+)`", page))
-    assert listed == set(load_described(exported[1], ONE_THREAD).description.metadata())
+    # Attributes that a plugin defined are there only where one is read.
+    known = {"qctkit.defines", *load_described(exported[1], ONE_THREAD).description.metadata()}
+    assert listed == known
 
 
 class _Flat(nn.Module):

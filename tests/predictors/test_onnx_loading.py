@@ -93,7 +93,7 @@ def test_a_spacing_is_stated_for_all_axes_or_for_each(
     ("before", "after", "words"),
     [
         ('"months"', '"weeks"', ("attributes[0].unit", "'weeks'", "years, months, days")),
-        ('"age_years"', '"height_cm"', ("attributes[0].name", "'height_cm'", "weight_kg")),
+        ('"age_years"', '"shoe_size"', ("attributes[0].name", "'shoe_size'", "weight_kg")),
         ('"probability"', '"percent"', ("attributes[1].unit", "'percent'", "logit, probability")),
         ('name = "sex"\nunit = "probability"', 'name = "age_years"\nunit = "years"', ("once",)),
         ('"months"', '"months"\ncolumn = 1', ("attributes", "[1, 1]", "once")),
