@@ -61,7 +61,10 @@ class VoxelRidge(nn.Module):
 
 @dataclass(frozen=True)
 class VoxelRidgeFamily:
-    """Ridge regressions whose penalty is chosen by leaving out one subject after another."""
+    """Ridge regressions whose penalty is chosen by leaving out one scan after another.
+
+    Two hips of one person are not left out together there; skill, by the folds of training, is.
+    """
 
     name: str = "voxel-ridge"
     role: Role = Role.READER
