@@ -42,8 +42,8 @@ from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW
 
 RECIPES = ("femur-morph", "femur-density", REGRESSION, "voxel-baseline")
-PART = 16
-"""Sources a process edits before it looks for other work: two batches of the pipeline."""
+PART = 40
+"""Sources a process edits before it looks for other work: it learns the cohort's atlas for them."""
 
 AIR_HU, HARDLY_BONE = -200.0, 12
 """Soft tissue is above this HU, and holds less than so many 255ths of femur."""

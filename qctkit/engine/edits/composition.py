@@ -111,9 +111,11 @@ class Composition:
         return self._merged(lambda edit: edit.start(batch, view))
 
     def apply(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Scene:
-        """Return the scene after all edits."""
+        """Return the scene after all edits; one at zero is the identity, and left out."""
         for edit in self.edits:
-            scene = edit.apply(scene, _own(edit, parameters))
+            own = _own(edit, parameters)
+            if any(values.requires_grad or values.any() for values in own.values()):
+                scene = edit.apply(scene, own)
         return scene
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
