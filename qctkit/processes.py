@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
@@ -42,24 +44,55 @@ def in_processes(
         for item in items:
             yield item, function(item)
         return
+    with _pool(min(workers, len(items))) as pool:
+        with _deaf_to_interrupts():
+            futures = {pool.submit(function, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Generator[Result, None, None]:
+    """Give the results in the items' order; close the iterator when no more are wanted.
+
+    An item is drawn, and begun in a worker, shortly before its result is asked for; what is begun
+    when no more is wanted is dropped. As for the rest it is like ``in_processes``.
+
+    Raises:
+        QctkitError: a worker was ended from outside.
+    """
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    waiting = iter(items)
+    with _pool(workers) as pool:
+        begun: deque[Future[Result]] = deque()
+        while True:
+            with _deaf_to_interrupts():
+                for item in islice(waiting, workers + 1 - len(begun)):
+                    begun.append(pool.submit(function, item))
+            if not begun:
+                return
+            yield begun.popleft().result()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Workers that end at once when what they are at is not wanted any more."""
     context = get_context("spawn")  # a fork would copy threads' locks in whatever state they are
     ears, mouth = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(
-        min(workers, len(items)), context, _begin, (ears, [*ATTRIBUTES.values()])
-    )
+    pool = ProcessPoolExecutor(workers, context, _begin, (ears, [*ATTRIBUTES.values()]))
     with ears, mouth, pool:
         try:
-            with _deaf_to_interrupts():
-                futures = {pool.submit(function, item): item for item in items}
-            for future in as_completed(futures):
-                yield futures.pop(future), future.result()
+            yield pool
         except BrokenProcessPool:
             raise QctkitError(
                 "a worker process was ended from outside, perhaps for lack of memory; go on with "
                 "--resume and fewer processes (-j 1)"
             ) from None
         except BaseException:
-            mouth.close()  # what the workers are at is not wanted any more
+            mouth.close()
             pool.shutdown(cancel_futures=True)
             raise
 

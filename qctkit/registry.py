@@ -83,6 +83,13 @@ class Registry:
     _kinds: dict[str, _Kind] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what goes to another process: hooks cannot, so its plugins are loaded there.
+
+        What fails there is for this process to tell.
+        """
+        return _silent_registry, (tuple(one.name for one in self.found if one.status == "loaded"),)
+
     @property
     def plugins(self) -> tuple[PluginState, ...]:
         """The plugins, with the problems that came to light so far."""
@@ -408,3 +415,7 @@ def load_registry(
             registry.say(f"plugin {one.name} ({one.origin}) is broken: {one.problem}")
     registry.attributes()  # at once: a table or a file may hold them
     return registry
+
+
+def _silent_registry(only: Collection[str]) -> Registry:
+    return load_registry(only=only, say=lambda _: None)

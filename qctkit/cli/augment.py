@@ -1,12 +1,17 @@
 """``qctkit augment``."""
 
-import os
 from pathlib import Path
 
 import click
 
 from qctkit.cli.chosen import chosen_registry
-from qctkit.cli.options import output_option, overwrite_option, resume_option, seed_option
+from qctkit.cli.options import (
+    output_option,
+    overwrite_option,
+    resume_option,
+    seed_option,
+    workers_option,
+)
 from qctkit.cli.shown import shown_progress
 
 SAMPLES = 16
@@ -51,6 +56,7 @@ SAMPLES = 16
 )
 @output_option("Cohort file to write.", default="augmented.h5")
 @seed_option
+@workers_option
 @resume_option
 @overwrite_option
 def command(
@@ -65,6 +71,7 @@ def command(
     max_candidates: int | None,
     output: Path,
     seed: int,
+    workers: int | None,
     resume: bool,
     overwrite: bool,
 ) -> int:
@@ -97,6 +104,7 @@ def command(
     from qctkit.pipeline.target_words import read_asked, read_limits
     from qctkit.predictors.trained import load_predictors
     from qctkit.predictors.training import TrainingSettings
+    from qctkit.processes import usual_workers
     from qctkit.report.summary import write_summary
     from qctkit.store.reader import CohortFile
     from qctkit.store.writer import refuse_existing_output
@@ -112,11 +120,12 @@ def command(
     if cohort is not None and cohort.exists() and output.exists() and cohort.samefile(output):
         raise InputError(f"-o {output} is the cohort itself; it would be lost, choose another name")
     progress = shown_progress()
+    workers = workers or usual_workers()
     real = default_cohort(progress) if cohort is None else CohortFile(cohort)
     shows = real if reference is None else CohortFile(reference)
     wanted = given_targets(real, targets, every, seed)
     if predictors is None:
-        settings = TrainingSettings(workers=os.cpu_count() or 1)
+        settings = TrainingSettings(workers=workers)
         trained = default_predictors(shows, registry, settings, progress)
     else:
         trained = load_predictors(predictors, registry.family)
@@ -129,7 +138,7 @@ def command(
     try:
         result = augment(
             real, chosen, trained, registry, options, output, progress,
-            reference=shows, overwrite=overwrite, resume=resume,
+            reference=shows, overwrite=overwrite, resume=resume, workers=workers,
         )  # fmt: skip
     except KeyboardInterrupt:
         click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)

@@ -1,10 +1,14 @@
 """``qctkit augment``: the main job, from real scans to new labelled ones."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from qctkit.cohort import Sample
+from qctkit.cohort import Record, Sample
 from qctkit.contracts import Recipe
+from qctkit.errors import PluginRunError
 from qctkit.networks import one_thread
 from qctkit.pipeline.augment_candidate import make_candidates
 from qctkit.pipeline.augment_plan import BATCH, AugmentOptions, Plan, make_plan, run_record
@@ -12,6 +16,7 @@ from qctkit.pipeline.augment_targets import extrapolation_words
 from qctkit.pipeline.carry import Carrying, carrying
 from qctkit.pipeline.train import refuse_made_samples
 from qctkit.predictors.trained import PredictorSet
+from qctkit.processes import in_order
 from qctkit.progress import Progress, Task
 from qctkit.registry import Registry
 from qctkit.store.reader import CohortFile
@@ -43,8 +48,9 @@ def augment(
     reference: CohortFile | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    workers: int = 1,
 ) -> AugmentResult:
-    """Make samples until enough are accepted or the budget is spent.
+    """Make samples until enough are accepted or the budget is spent, in so many processes.
 
     What real people are like (densities, shapes, the range of targets' effects) is learned of
     ``reference``, the cohort of the predictors, where the sources are another one's.
@@ -85,35 +91,68 @@ def augment(
             output, run, window=cohort.window, overwrite=overwrite, keep_parts=True, resume=resume
         ) as writer,
         progress.task("making samples", options.samples) as task,
-        one_thread(),
     ):
-        accepted, refused = _make(plan, writer, task)
+        accepted, refused = _make(plan, writer, task, workers)
     registry.observe("after_run", output=output, accepted=accepted, refused=refused)
     return AugmentResult(output, options.samples, accepted, refused, outcomes)
 
 
-def _make(plan: Plan, writer: CohortWriter, task: Task) -> tuple[int, int]:
-    """Make candidates batch by batch; return how many were accepted and refused."""
-    for first in range(0, len(plan.targets), BATCH):
-        numbers = range(first, min(first + BATCH, len(plan.targets)))
-        accepted, refused = writer.stored()
-        if accepted >= plan.options.samples:
-            break
-        if all(writer.done(number) for number in numbers):
-            continue
-        for number, made in zip(numbers, make_candidates(plan, numbers), strict=True):
-            if accepted >= plan.options.samples:
+def _make(plan: Plan, writer: CohortWriter, task: Task, workers: int) -> tuple[int, int]:
+    """Make candidates batch by batch until enough are accepted; count accepted and refused.
+
+    Batches are stored in their order, and what workers began beyond the last is dropped: the
+    number of workers changes no byte.
+    """
+    batches = [
+        numbers for numbers in _batches(plan) if not all(writer.done(number) for number in numbers)
+    ]
+    with closing(in_order(partial(_made, plan), batches, workers)) as results:
+        while writer.stored()[0] < plan.options.samples:
+            made = next(results, None)
+            if made is None:
                 break
-            if writer.done(number):  # counted already: the batch is made whole again on resume
-                continue
-            if isinstance(made, Sample):
-                writer.add(number, made)
-                record = made.synthesis.record if made.synthesis else {}
-                plan.registry.observe("after_candidate", record=record)
-                accepted += 1
-                task.advance(f"{accepted} accepted, {refused} refused")
-            else:
-                writer.refuse(number, made)
-                plan.registry.observe("after_candidate", record=made)
-                refused += 1
+            for words in made.failures:
+                if words not in plan.registry.failures:
+                    plan.registry.failed(PluginRunError(words))
+            _store(plan, writer, task, made)
     return writer.stored()
+
+
+def _batches(plan: Plan) -> Iterator[range]:
+    for first in range(0, len(plan.targets), BATCH):
+        yield range(first, min(first + BATCH, len(plan.targets)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What became of the candidates of a batch, and what plugins raised meanwhile."""
+
+    numbers: range
+    candidates: list[Sample | Record]
+    failures: list[str]
+
+
+def _made(plan: Plan, numbers: range) -> _Made:
+    with one_thread():
+        candidates = make_candidates(plan, numbers)
+    return _Made(numbers, candidates, plan.registry.failures)
+
+
+def _store(plan: Plan, writer: CohortWriter, task: Task, batch: _Made) -> None:
+    """Store the candidates of a batch, up to the last that is wanted."""
+    accepted, refused = writer.stored()
+    for number, made in zip(batch.numbers, batch.candidates, strict=True):
+        if accepted >= plan.options.samples:
+            return
+        if writer.done(number):  # counted already: the batch is made whole again on resume
+            continue
+        if isinstance(made, Sample):
+            writer.add(number, made)
+            record = made.synthesis.record if made.synthesis else {}
+            accepted += 1
+            task.advance(f"{accepted} accepted, {refused} refused")
+        else:
+            writer.refuse(number, made)
+            record = made
+            refused += 1
+        plan.registry.observe("after_candidate", record=record)

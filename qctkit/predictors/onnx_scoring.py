@@ -96,6 +96,7 @@ class OnnxPredictor:
         self.model = model
         self.description = description
         self.threads = hardware.threads or usable_cores()
+        self._hardware = hardware
         self._where = where
         self._one_by_one = check_graph(model, description, where)
         self._session = _session(model, hardware.device, self.threads, where)
@@ -105,6 +106,10 @@ class OnnxPredictor:
                 f"--device cuda: ONNX Runtime gave {self.provider} instead of {CUDA}; install CUDA "
                 "and cuDNN for this onnxruntime-gpu, or use --device cpu"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what goes to a worker process: it opens a session of its own."""
+        return OnnxPredictor, (self.model, self.description, self._hardware, self._where)
 
     @property
     def name(self) -> str:

@@ -77,6 +77,10 @@ class CohortFile:
             self.defined = read_attributes(file)
             self.refused_count = len(file[schema.REFUSED]) if schema.REFUSED in file else 0
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what goes to a worker process, which reads the table itself where it needs it."""
+        return {name: value for name, value in self.__dict__.items() if name != "table"}
+
     def __setstate__(self, state: dict[str, object]) -> None:
         """Know, in a worker process too, what the file defines."""
         self.__dict__.update(state)

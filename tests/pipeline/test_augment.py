@@ -8,6 +8,7 @@ import pytest
 from qctkit.engine.targets import Target
 from qctkit.errors import PluginError
 from qctkit.pipeline.augment import AugmentOptions, augment
+from qctkit.pipeline.augment_plan import BATCH
 from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
 from qctkit.registry import load_registry
@@ -78,3 +79,25 @@ def test_a_reader_in_the_loop_is_refused(
     with pytest.raises(PluginError, match="it is a reader"):
         augment(real, recipe, trained(), REGISTRY, AugmentOptions(1), tmp_path / "x.h5", Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_number_of_workers_changes_no_byte(
+    real: CohortFile, trained: Callable[..., PredictorSet], tmp_path: Path
+) -> None:
+    targets = tuple(
+        Target(one, {"age_years": (real.subject(one).age_years or 0.0) + years})
+        for years in (2.0, -2.0, 3.0, -3.0)
+        for one in real.sample_ids
+    )
+    wanted = BATCH + 2
+    assert len(targets) > 2 * BATCH
+    recipe = replace(DENSITY_LOOP, validators=("structure",), steps=2)
+    options = AugmentOptions(wanted, seed=3, targets=targets)
+    files = [tmp_path / "one.h5", tmp_path / "two.h5"]
+    for workers, path in enumerate(files, start=1):
+        result = augment(
+            real, recipe, trained(), REGISTRY, options, path, Silent(), workers=workers
+        )
+        assert result.accepted == wanted
+    one, two = (path.read_bytes() for path in files)
+    assert one == two

@@ -1,6 +1,7 @@
 """Scores of several predictors become one, on hardware that is said."""
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ def test_readings_are_weighed_by_inverse_squared_error_and_the_spread_is_their_w
     found = combine([good, poor], [_one(60.0), _one(70.0)])["age_years"]
     assert found.values == pytest.approx([62.0])
     assert found.spreads == pytest.approx([0.8 * 5.0 + 0.2 * 10.0])
+
+
+def test_a_predictor_can_go_to_a_worker_process() -> None:
+    predictor = _reading("age_years", None)
+    images = np.random.default_rng(0).normal(0.0, 200.0, (2, 2, *SHAPE)).astype(np.float32)
+    sent = pickle.loads(pickle.dumps(predictor))
+    np.testing.assert_array_equal(sent.score(images), predictor.score(images))
 
 
 def test_sex_is_a_probability_weighed_by_accuracy_over_chance() -> None:
