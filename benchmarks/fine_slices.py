@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qctkit.contracts import TrainingData
 from qctkit.frame import locate
 from qctkit.networks import one_thread
 from qctkit.pipeline.simulate import simulate
@@ -127,7 +126,7 @@ def print_rounding_of_features(cohort: CohortFile, folder: Path) -> None:
         )
         rounded = see_cohort(cohort, folder, family.view).data
         modules = [
-            family.fit(TrainingData(images, rounded.values, family.view), family.attributes, 0)
+            family.fit(replace(rounded, images=images), family.attributes, 0)
             for images in (exact, rounded.images)
         ]
         with torch.no_grad():

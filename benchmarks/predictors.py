@@ -262,14 +262,15 @@ def _fit_and_read_features(
     torch.manual_seed(seed)
     model = family.build(family.attributes, HIP_VIEW)
     learned = measured_features(plan.folder, POOL_SEED, pool, model)[rows[0]]
-    values = pool.take(rows[0]).values
+    taken = pool.take(rows[0])
+    values = taken.values
     with one_thread():
         if isinstance(family, MeasuredFamily):
             features = torch.from_numpy(learned)
             fit_on_measures(model, features, values, family.attributes, family.schedule, seed)
         else:
             exact = {name: column.double().numpy() for name, column in values.items()}
-            fit_on_features(model, learned.astype(float), exact)
+            fit_on_features(model, learned.astype(float), exact, taken.subjects)
     read = measured_features(plan.folder, UNSEEN_SEED, unseen, model)[rows[1]]
     with torch.no_grad():
         return model.eval().read(torch.from_numpy(read)).double().numpy()
@@ -359,7 +360,7 @@ def on_view(data: TrainingData, view: View) -> TrainingData:
     )
     images = data.images[:, :, d, h, w].float()
     images[:, 1] /= 255.0
-    return TrainingData(images, data.values, view)
+    return TrainingData(images, data.values, view, data.subjects)
 
 
 def _simulate(path: Path, seed: int, first: int) -> None:

@@ -159,19 +159,32 @@ class TrainingData:
         images: ``(N, 2, D, H, W)``: HU, and the femur's share of each voxel.
         values: attributes ``(N,)`` float32 by name, NaN where missing; sex is 0 (F) or 1 (M).
         view: the grid on which the images were sampled.
+        subjects: whose image each is, ``N`` pseudonyms; two hips of one person have one. Without
+            them each image is taken for another person's.
+
+    Raises:
+        ValueError: there are not as many subjects as images.
     """
 
     images: Images
     values: Mapping[str, Tensor]
     view: View
+    subjects: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.subjects:
+            object.__setattr__(self, "subjects", tuple(map(str, range(len(self.images)))))
+        if len(self.subjects) != len(self.images):
+            raise ValueError(f"{len(self.images)} images of {len(self.subjects)} subjects")
 
     def take(self, chosen: Sequence[int]) -> TrainingData:
-        """Return the data of some subjects."""
+        """Return the data of some images."""
         import numpy as np
 
         rows = np.array(chosen, dtype=np.int64)
         values = {name: column[rows] for name, column in self.values.items()}
-        return TrainingData(_ChosenImages(self.images, rows), values, self.view)
+        subjects = tuple(self.subjects[row] for row in chosen)
+        return TrainingData(_ChosenImages(self.images, rows), values, self.view, subjects)
 
     def singly(self) -> Iterator[Tensor]:
         """Yield the images one by one, ``(1, 2, D, H, W)``: all at once may fill memory."""
@@ -255,6 +268,8 @@ class PredictorFamily(Protocol):
         - ``fit`` may take two more arguments by name, and is given those that it names: a
           ``checkpoint: Checkpoint | None``, from which it goes on to the same weights, bit for bit,
           and ``held_out: TrainingData | None``, for curves; it decides nothing;
+        - what ``fit`` chooses by leaving out some of its data, it chooses by leaving out people:
+          all images of one of ``data.subjects`` together;
         - its ``repr`` names its configuration and nothing else, since cached predictors are found
           by it;
         - with ``on_request = True`` beside these members it is trained only where it is named.

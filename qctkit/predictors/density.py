@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from qctkit.contracts import Role, TrainingData
+from qctkit.predictors.ridge import ridge
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
 from qctkit.view import View
 
@@ -115,7 +116,7 @@ class DensityFamily:
         attributes: Sequence[str],
         seed: int,  # noqa: ARG002 - a solve draws nothing
     ) -> LinearOnFeatures:
-        """Return a model fitted to the data; its penalty is chosen by leave-one-out."""
+        """Return a model fitted to the data; its penalty is chosen by leaving out people."""
         model = self.build(attributes, data.view).eval()
         with torch.no_grad():
             features = torch.cat([model.features(one) for one in data.singly()]).double()
@@ -123,20 +124,23 @@ class DensityFamily:
         model.scale.copy_(features.std(dim=0).clamp(min=1e-3))
         standard = ((features - model.mean) / model.scale).numpy()
         for column, name in enumerate(attributes):
-            values = data.values[name].numpy()
+            values = data.values[name].double().numpy()
             known = ~np.isnan(values)
-            coefficients, intercept = _solve(name, standard[known], values[known])
+            subjects = [data.subjects[row] for row in np.flatnonzero(known)]
+            coefficients, intercept = _solve(name, standard[known], values[known], subjects)
             model.coefficients[:, column] = torch.from_numpy(coefficients)
             model.intercepts[column] = intercept
         return model
 
 
-def _solve(name: str, features: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
+def _solve(
+    name: str, features: np.ndarray, values: np.ndarray, subjects: Sequence[str]
+) -> tuple[np.ndarray, float]:
     if ATTRIBUTES[name].kind == "binary":
         logistic = LogisticRegression(C=LOGISTIC_PENALTY).fit(features, values > 0.5)
         return logistic.coef_[0], float(logistic.intercept_[0])
-    ridge = RidgeCV(alphas=RIDGE_PENALTIES).fit(features, values)
-    return ridge.coef_, float(ridge.intercept_)
+    line = ridge(features, values, subjects, RIDGE_PENALTIES)
+    return line.weights, line.bias
 
 
 def _eroded(femur: Tensor) -> Tensor:

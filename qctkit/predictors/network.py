@@ -309,7 +309,8 @@ def _slices(data: TrainingData, chosen: Tensor) -> TrainingData:
     """Return chosen axial slices, ``(N, D)`` bool, as inputs of their own."""
     subject, level = np.nonzero(chosen.numpy())
     values = {name: column[subject] for name, column in data.values.items()}
-    return TrainingData(_SliceImages(data.images, subject, level), values, data.view)
+    names = tuple(data.subjects[row] for row in subject)
+    return TrainingData(_SliceImages(data.images, subject, level), values, data.view, names)
 
 
 def _train(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from qctkit.contracts import Role, TrainingData
@@ -127,12 +128,17 @@ class PhysicalFamily:
         values = {name: column.double().numpy() for name, column in data.values.items()}
         with torch.no_grad():
             features = torch.cat([model.features(one) for one in data.singly()])
-        fit_on_features(model, features.double().numpy(), values)
+        fit_on_features(model, features.double().numpy(), values, data.subjects)
         return model.eval()
 
 
-def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> None:
-    """Fit a model to features ``(N, F)`` and attributes ``(N,)`` in place.
+def fit_on_features(
+    model: PhysicalPredictor,
+    features: Array,
+    values: Mapping[str, Array],
+    subjects: Sequence[str],
+) -> None:
+    """Fit a model to features ``(N, F)`` and attributes ``(N,)`` of subjects ``N`` in place.
 
     The temperature makes its probabilities of sex honest on subjects held out of these very ones.
     """
@@ -140,12 +146,13 @@ def fit_on_features(model: PhysicalPredictor, features: Array, values: Mapping[s
     model.most_logit.fill_(UNBOUNDED)
     logits = None
     if SEX.name in model.attributes:
-        logits = _held_out(model, features, values)[:, model.attributes.index(SEX.name)]
+        logits = _held_out(model, features, values, subjects)[:, model.attributes.index(SEX.name)]
     _fit_groups(model, features, values)
     if logits is not None:
-        subjects = int((~np.isnan(values[SEX.name])).sum())
+        sexes = zip(subjects, values[SEX.name], strict=True)
+        known = {person for person, sex in sexes if not np.isnan(sex)}
         # Laplace's rule of succession: after n right readings the next is wrong with 1 / (n + 2).
-        model.most_logit.fill_(np.log(subjects + 1.0))
+        model.most_logit.fill_(np.log(len(known) + 1.0))
         model.temperature.fill_(honest_temperature(logits, values[SEX.name]))
 
 
@@ -156,18 +163,32 @@ def _fit_groups(model: PhysicalPredictor, features: Array, values: Mapping[str, 
         reader.load_state_dict(fitted.state_dict())
 
 
-def _held_out(model: PhysicalPredictor, features: Array, values: Mapping[str, Array]) -> Array:
-    """Return what models of the other subjects read of each, ``(N, A)``."""
-    order = np.lexsort([values[name] for name in reversed(model.attributes)])
-    fold = np.empty(len(order), dtype=int)
-    fold[order] = np.arange(len(order)) % INNER_FOLDS
+def _held_out(
+    model: PhysicalPredictor,
+    features: Array,
+    values: Mapping[str, Array],
+    subjects: Sequence[str],
+) -> Array:
+    """Return what models of the other subjects read of each scan, ``(N, A)``."""
+    fold = _folds([values[name] for name in model.attributes], subjects)
     read = np.empty((len(features), len(model.attributes)))
-    for out in (fold == number for number in range(min(INNER_FOLDS, len(features)))):
+    for out in (fold == number for number in range(fold.max() + 1)):
         kept = {name: column[~out] for name, column in values.items()}
         _fit_groups(model, features[~out], kept)
         with torch.no_grad():
             read[out] = model.read(torch.from_numpy(features[out]).float()).double().numpy()
     return read
+
+
+def _folds(values: Sequence[Array], subjects: Sequence[str]) -> NDArray[np.intp]:
+    """Return the fold of each scan ``(N,)``: people, in order of their values, are dealt out."""
+    person = {name: number for number, name in enumerate(dict.fromkeys(subjects))}
+    of = np.array([person[name] for name in subjects])
+    _, first = np.unique(of, return_index=True)
+    order = np.lexsort([column[first] for column in reversed(values)])
+    fold = np.empty(len(order), dtype=np.intp)
+    fold[order] = np.arange(len(order)) % INNER_FOLDS
+    return np.asarray(fold[of])
 
 
 def _columns(group: str) -> list[int]:

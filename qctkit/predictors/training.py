@@ -106,7 +106,10 @@ def see_cohort(samples: Iterable[Sample], folder: Path, *views: View) -> SeenCoh
         name: torch.tensor([_number(one.value(name)) for one in subjects], dtype=torch.float32)
         for name in attributes_of(subjects)
     }
-    data = tuple(TrainingData(file, values, view) for view, file in zip(views, files, strict=True))
+    names = tuple(one.subject_id for one in subjects)
+    data = tuple(
+        TrainingData(file, values, view, names) for view, file in zip(views, files, strict=True)
+    )
     return SeenCohort(tuple(ids), tuple(subjects), data)
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from qctkit.contracts import Role, TrainingData
-from qctkit.predictors.joint import Array
 from qctkit.predictors.network import hip_channels
+from qctkit.predictors.ridge import Array, Ridge, ridge
 from qctkit.subject import AGE, ATTRIBUTES, SEX, WEIGHT
 from qctkit.view import HIP_VIEW, View
 
@@ -61,10 +61,7 @@ class VoxelRidge(nn.Module):
 
 @dataclass(frozen=True)
 class VoxelRidgeFamily:
-    """Ridge regressions whose penalty is chosen by leaving out one scan after another.
-
-    Two hips of one person are not left out together there; skill, by the folds of training, is.
-    """
+    """Ridge regressions whose penalty is chosen by leaving out one person after another."""
 
     name: str = "voxel-ridge"
     role: Role = Role.READER
@@ -87,53 +84,25 @@ class VoxelRidgeFamily:
             blocks = torch.cat([model.blocks(one) for one in data.singly()]).double().numpy()
         for column, name in enumerate(attributes):
             values = data.values[name].double().numpy()
-            known = ~np.isnan(values)
+            known = np.flatnonzero(~np.isnan(values))
             wanted = np.log(values[known]) if name == WEIGHT.name else values[known]
-            line = _ridge(blocks[known], wanted)
-            if ATTRIBUTES[name].kind == "binary":
-                line = line.as_logit(wanted)
-            model.weights[:, column] = torch.from_numpy(line.weights)
-            model.biases[column] = line.bias
+            line = _fitted(blocks[known], wanted, [data.subjects[row] for row in known])
+            is_binary = ATTRIBUTES[name].kind == "binary"
+            weights, bias = _as_logit(line, wanted) if is_binary else (line.weights, line.bias)
+            model.weights[:, column] = torch.from_numpy(weights)
+            model.biases[column] = bias
         return model.eval()
 
 
-@dataclass(frozen=True, eq=False)
-class _Line:
-    """``blocks @ weights + bias``, and what lines of the others read of each subject, ``(N,)``."""
-
-    weights: Array
-    bias: float
-    held_out: Array
-
-    def as_logit(self, classes: Array) -> "_Line":
-        """Return the logit of class 1: two normal distributions of equal spread."""
-        means = [float(self.held_out[classes == one].mean()) for one in (0.0, 1.0)]
-        left = self.held_out - np.where(classes > 0.5, means[1], means[0])
-        factor = max(means[1] - means[0], 0.0) / max(float(left.var()), 1e-9)
-        middle = sum(means) / 2.0
-        return _Line(
-            factor * self.weights, factor * (self.bias - middle), factor * (self.held_out - middle)
-        )
+def _fitted(blocks: Array, wanted: Array, subjects: Sequence[str]) -> Ridge:
+    """Return the ridge regression of ``(N,)`` on blocks ``(N, F)``."""
+    size = max(float(blocks.var(axis=0).sum()), 1e-9)
+    return ridge(blocks, wanted, subjects, PENALTIES * size)
 
 
-def _ridge(blocks: Array, wanted: Array) -> _Line:
-    """Return the ridge regression of ``(N,)`` on blocks ``(N, F)``, solved between subjects.
-
-    Held-out readings follow from the fit itself (Allen's PRESS, 1974).
-    """
-    middle, mean = blocks.mean(axis=0), float(wanted.mean())
-    centred, left = blocks - middle, wanted - mean
-    kernel = centred @ centred.T
-    size = max(float(np.trace(kernel)) / len(kernel), 1e-9)
-    eigenvalues, vectors = np.linalg.eigh(kernel / size)
-    projected = vectors.T @ left
-    errors, fits = [], []
-    for penalty in PENALTIES:
-        solved = vectors @ (projected / (eigenvalues + penalty))
-        own = 1.0 / len(kernel) + (vectors**2) @ (eigenvalues / (eigenvalues + penalty))
-        error = penalty * solved / np.maximum(1.0 - own, 1e-9)
-        errors.append(float(np.mean(error**2)))
-        fits.append((solved, error))
-    solved, error = fits[int(np.argmin(errors))]
-    weights = centred.T @ solved / size
-    return _Line(weights, mean - float(middle @ weights), wanted - error)
+def _as_logit(line: Ridge, classes: Array) -> tuple[Array, float]:
+    """Return weights and bias of the logit of class 1: two normal distributions of equal spread."""
+    means = [float(line.held_out[classes == one].mean()) for one in (0.0, 1.0)]
+    left = line.held_out - np.where(classes > 0.5, means[1], means[0])
+    factor = max(means[1] - means[0], 0.0) / max(float(left.var()), 1e-9)
+    return factor * line.weights, factor * (line.bias - sum(means) / 2.0)

@@ -254,6 +254,7 @@ def test_two_hips_of_the_only_woman_do_not_teach_sex(
     people = [Subject("F0", Sex.F, 60.0, 60.0)] * 2 + _subjects(0, 5)
     samples = [make(f"X{i}", subject=one, seed=i) for i, one in enumerate(people)]
     few = see_cohort(samples, tmp_path, small_view)
+    assert few.data.subjects == tuple(one.subject_id for one in people)
     trained = train_predictors(
         few, [FAMILIES["bone-density"]], TrainingSettings(folds=3), {}, lambda _: None
     )
