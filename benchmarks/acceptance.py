@@ -20,7 +20,8 @@ from transfer_subjects import Repeat, Shown, built_in, shown_oracle, shown_sourc
 from qctkit.contracts import Candidate, Reading, Role, TrainingData
 from qctkit.density import DensityReference
 from qctkit.networks import one_thread
-from qctkit.pipeline.carry import carrying, reads
+from qctkit.pipeline.carry import carrying
+from qctkit.pipeline.readings import readings_of
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.predictors.trained import PredictorSet
 from qctkit.progress import Silent
@@ -115,24 +116,13 @@ def _readings(
     asked: Mapping[str, float],
 ) -> tuple[Reading, ...]:
     """Return the readings of a subject as the pipeline would give them to the validator."""
-    readings = []
-    for one in predictors.of_role(Role.READER):
-        for column, name in enumerate(one.attributes):
-            joint, first = one.skills[name].joint, float(before[one.name][row, column])
-            assert joint is not None  # 29 subjects have all attributes
-            readings.append(
-                Reading(
-                    predictor=one.name,
-                    role=one.role,
-                    attribute=name,
-                    before=first,
-                    after=float(after[one.name][row, column]),
-                    expected=first + joint.expected_change(asked),
-                    typical_error=joint.residual_sd,
-                    can_read=reads(one, name),
-                )
-            )
-    return tuple(readings)
+    return tuple(
+        reading
+        for one in predictors.of_role(Role.READER)
+        for reading in readings_of(
+            one, before[one.name][row].tolist(), after[one.name][row].tolist(), asked
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from qctkit.cli.chosen import chosen_registry
+from qctkit.cli.counted import counted
 from qctkit.cli.options import (
     output_option,
     overwrite_option,
@@ -144,7 +145,8 @@ def command(
         click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)
         raise
     write_summary(CohortFile(output), real, page, progress)
-    click.echo(f"{result.accepted} of {result.wanted} samples accepted, {result.refused} refused")
+    wanted_words = counted(result.wanted, "sample")
+    click.echo(f"{result.accepted} of {wanted_words} accepted, {result.refused} refused")
     click.echo(f"cohort:    {real.path}")
     click.echo(f"samples:   {output}")
     click.echo(f"summary:   {page}")

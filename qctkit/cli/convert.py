@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from qctkit.cli.chosen import chosen_registry
+from qctkit.cli.counted import counted
 from qctkit.cli.options import output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -38,7 +39,7 @@ def command(cohort: Path, output: Path, target: str, overwrite: bool) -> None:
 
     if target == COHORT:
         written = write_cohort(open_cohort(cohort), output, shown_progress(), overwrite=overwrite)
-        click.echo(f"{len(written)} samples written")
+        click.echo(f"{counted(len(written), 'sample')} written")
         return
     exporter = chosen_registry().exporter(target)
     files = exporter.export(open_cohort(cohort), output, overwrite=overwrite)

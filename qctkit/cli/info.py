@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from qctkit.cli.chosen import chosen_registry
+from qctkit.cli.counted import counted
 from qctkit.cli.options import cohort_argument, json_option
 from qctkit.cli.outcome import outcome_lines
 
@@ -72,12 +73,13 @@ def _summary(found: Mapping[str, Any], registered: Collection[str]) -> Iterator[
     counts = found["counts"]
     yield (
         "cohort",
-        f"{counts['samples']} samples, {counts['refused']} refused candidates, "
-        f"{counts['subjects']} subjects",
+        f"{counted(counts['samples'], 'sample')}, "
+        f"{counted(counts['refused'], 'refused candidate')}, "
+        f"{counted(counts['subjects'], 'subject')}",
     )
     if counts["made"]:
         recipes = _counts(found["recipes"])
-        yield "made", f"{counts['made']} of {counts['samples']} samples ({recipes})"
+        yield "made", f"{counts['made']} of {counted(counts['samples'], 'sample')} ({recipes})"
     yield "sex", _counts(found["sex"])
     yield "age_years", _range(found["age_years"])
     yield "weight_kg", _range(found["weight_kg"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from qctkit.cli.chosen import chosen_registry
+from qctkit.cli.counted import counted
 from qctkit.cli.options import (
     convert_material_option,
     k2hpo4_over_ha_option,
@@ -144,5 +145,6 @@ def command(
         click.echo(f"left out: {refusal}", err=True)
     cohort = done.cohort
     subjects = {cohort.subject(sample_id).subject_id for sample_id in cohort.sample_ids}
-    click.echo(f"{len(cohort)} samples of {len(subjects)} subjects in {output}; {done.scale}")
+    whose = f"{counted(len(cohort), 'sample')} of {counted(len(subjects), 'subject')}"
+    click.echo(f"{whose} in {output}; {done.scale}")
     return 1 if done.refusals else 0

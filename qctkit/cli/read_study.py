@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.counted import counted
 from qctkit.cli.options import cohort_argument, json_option, seed_option
 
 
@@ -66,7 +67,7 @@ def command(
 
     study = open_study(made, real, file, scans=scans, seed=seed)
     with reading_server(study, port) as server:
-        click.echo(f"{len(study.trials)} scans to read; answers go to {file}")
+        click.echo(f"{counted(len(study.trials), 'scan')} to read; answers go to {file}")
         click.echo(f"page: {server.address}")
         click.echo("Ctrl-C ends it", err=True)
         if show:

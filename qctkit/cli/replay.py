@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from qctkit.cli.chosen import chosen_registry
+from qctkit.cli.counted import counted
 from qctkit.cli.options import cohort_argument, overwrite_option
 from qctkit.cli.shown import shown_progress
 
@@ -74,7 +75,7 @@ def command(
         written = write_replayed(
             replayer, chosen, output, progress, spacing_mm=spacing_mm, overwrite=overwrite
         )
-        click.echo(f"{len(written)} samples replayed to {output}")
+        click.echo(f"{counted(len(written), 'sample')} replayed to {output}")
         return 0
     problems = check_replays(replayer, chosen, progress)
     for sample_id, problem in problems.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from qctkit.cli.chosen import chosen_registry
+from qctkit.cli.counted import counted
 from qctkit.cli.options import output_option, overwrite_option, seed_option
 from qctkit.cli.shown import shown_progress
 
@@ -61,4 +62,4 @@ def command(
         attributes=attributes,
         overwrite=overwrite,
     )
-    click.echo(f"{len(cohort)} subjects in {output}")
+    click.echo(f"{counted(len(cohort), 'subject')} in {output}")

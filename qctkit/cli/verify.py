@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from qctkit.cli.counted import counted
 from qctkit.cli.options import cohort_argument, json_option
 from qctkit.cli.shown import shown_progress
 
@@ -50,8 +51,7 @@ def command(
         click.echo(json.dumps(found.record(), indent=1, sort_keys=True))
         return int(not found.good)
     for check in found.checks:
-        count = len(check.problems)
-        state = "good" if check.good else f"{count} problem{'s' if count > 1 else ''}"
+        state = "good" if check.good else counted(len(check.problems), "problem")
         click.echo(f"{check.name + ':':<13} {state} ({check.words})")
         for problem in check.problems:
             click.echo(f"  {problem}")

@@ -19,9 +19,8 @@ from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_record import candidate_id, candidate_record, failure_record
 from qctkit.pipeline.augment_unseen import twin_readings
 from qctkit.pipeline.augment_work import Work, begin
-from qctkit.pipeline.carry import reads
+from qctkit.pipeline.readings import readings_of
 from qctkit.pipeline.verdict import verdict_of
-from qctkit.predictors.skill import Skill
 from qctkit.predictors.training import as_tensor
 from qctkit.subject import Subject
 from qctkit.view import View, see
@@ -112,34 +111,13 @@ def _views(plan: Plan) -> set[View]:
 
 def _readings(plan: Plan, work: Work, images: Mapping[View, Tensor]) -> tuple[Reading, ...]:
     """Return what every predictor reads before and after, off the full-resolution volume."""
-    readings = []
+    asked = {name: work.change_asked(name) for name in work.target.values}
+    readings: list[Reading] = []
     for predictor in plan.predictors.predictors:
         with torch.no_grad():
-            estimates = predictor(images[predictor.view]).double().tolist()
-        for column, name in enumerate(predictor.attributes):
-            skill = predictor.skills[name]
-            before = estimates[0][column]
-            readings.append(
-                Reading(
-                    predictor=predictor.name,
-                    role=predictor.role,
-                    attribute=name,
-                    before=before,
-                    after=estimates[1][column],
-                    expected=before + _expected_change(skill, work, name),
-                    typical_error=(skill.joint or skill.response).residual_sd,
-                    can_read=reads(predictor, name),
-                )
-            )
+            before, after = predictor(images[predictor.view]).double().tolist()
+        readings.extend(readings_of(predictor, before, after, asked))
     return tuple(readings)
-
-
-def _expected_change(skill: Skill, work: Work, name: str) -> float:
-    """Return what a real change of all that is asked would change in a reading."""
-    if skill.joint is None:
-        return skill.response.expected_change(work.change_asked(name))
-    asked = {attribute: work.change_asked(attribute) for attribute in skill.joint.slopes}
-    return skill.joint.expected_change(asked)
 
 
 def _before_and_after(work: Work, made: Rendering, view: View) -> Tensor:

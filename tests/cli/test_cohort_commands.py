@@ -39,7 +39,7 @@ def mixed(tmp_path: Path, make: Make, make_made: Make) -> Path:
 def test_info_begins_with_a_summary(qctkit: Run, mixed: Path) -> None:
     shown = qctkit("info", mixed).out
     lines = dict(line.split(":", 1) for line in shown.split("\n\n")[0].splitlines())
-    assert lines["cohort"].strip() == "50 samples, 1 refused candidates, 2 subjects"
+    assert lines["cohort"].strip() == "50 samples, 1 refused candidate, 2 subjects"
     assert lines["made"].strip() == "1 of 50 samples (femur-density)"
     assert lines["sex"].strip() == "F (49), M (1)"
     assert lines["age_years"].strip() == "60.0 to 71.5, median 60.0"

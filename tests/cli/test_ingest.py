@@ -50,7 +50,7 @@ def test_a_table_of_nifti_files_with_masks_comes_back_as_it_was(
     qctkit: Callable[..., Any], table: Callable[..., Path], real: Path, tmp_path: Path
 ) -> None:
     ended = qctkit("ingest", "--table", table(ROW), "-o", tmp_path / "in.h5")
-    assert (ended.code, ended.out.startswith("1 samples")) == (0, True)
+    assert (ended.code, ended.out.startswith("1 sample of 1 subject in")) == (0, True)
     found, source = CohortFile(tmp_path / "in.h5").load("A"), CohortFile(real).load("sim-0001")
     np.testing.assert_array_equal(found.volume.voxels, source.volume.voxels)
     np.testing.assert_array_equal(found.femur.voxels, source.femur.voxels)
@@ -148,7 +148,7 @@ def test_both_hips_become_samples_of_one_subject(
         pytest.skip("the real scans (../shared/data) are not here")
     both = ("--side", "both", "--mirror-to", "left")
     ended = qctkit("ingest", scan, *both, "-o", tmp_path / "hips.h5")
-    assert ended.out.startswith("2 samples of 1 subjects")
+    assert ended.out.startswith("2 samples of 1 subject in")
     cohort = CohortFile(tmp_path / "hips.h5")
     assert cohort.sample_ids == ("subject-001-left", "subject-001-right")
     left, right = cohort
