@@ -43,7 +43,8 @@ from qctkit.view import HIP_VIEW
 
 RECIPES = ("femur-morph", "femur-density", REGRESSION, "voxel-baseline")
 PART = 40
-"""Sources a process edits before it looks for other work: it learns the cohort's atlas for them."""
+"""Sources a process edits at most before it looks for other work: it learns the cohort's atlas for
+them."""
 
 AIR_HU, HARDLY_BONE = -200.0, 12
 """Soft tissue is above this HU, and holds less than so many 255ths of femur."""
@@ -98,11 +99,7 @@ class Plan:
 
     def jobs(self, recipe: str) -> list[Job]:
         """Return the work on a recipe, in parts."""
-        return [
-            Job(one, recipe, first, min(first + PART, one.sources))
-            for one in self.repeats
-            for first in range(0, one.sources, PART)
-        ]
+        return [job for one in self.repeats for job in parts_of(one, recipe, workers=self.workers)]
 
 
 @dataclass(frozen=True)
@@ -130,6 +127,15 @@ def main() -> None:
             plan.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_summary(table)
     print_bar(table)
+
+
+def parts_of(repeat: Repeat, recipe: str, *, workers: int) -> list[Job]:
+    """Return the work on a repeat's sources, in parts that keep all workers busy."""
+    size = min(PART, -(-repeat.sources // workers))
+    return [
+        Job(repeat, recipe, first, min(first + size, repeat.sources))
+        for first in range(0, repeat.sources, size)
+    ]
 
 
 def rows_of(plan: Plan, recipe: str, repeat: Repeat) -> Rows:
