@@ -1,45 +1,55 @@
 """Can samples be told from real scans? The bar of real-or-fake, on the simulator.
 
-Samples of the real pipeline (the candidates of ``transfer.py``, shared with it where the folder is
-the same) against scans of *other* simulated people, matched to the samples' labels: the same sex,
-the nearest age and weight of many. Beside them, in the same run: the sources' own scans (real
-against real), a random affine map with noise, the source study's algorithm, and a positive
-control, the sources' scans with a faint texture added inside the femur. A classifier that does not
-see the control says nothing of the samples.
+Samples of the real pipeline (the candidates of ``transfer.py``, shared with it where folder,
+repeats and sources are the same) against scans of *other* simulated people, matched to the samples'
+labels: the same sex, the nearest age and weight of many. Beside them, in the same run: the sources'
+own scans (real against real), a random affine map with noise, the source study's algorithm, and a
+positive control, the sources' scans with a faint texture added inside the femur. A classifier that
+does not see the control says nothing of the samples. Of each row also the features that the linear
+model leans on most, which is what to mend.
 
     python benchmarks/realism.py FOLDER --repeats 1 --sources 24     a look, under an hour
-    python benchmarks/realism.py FOLDER --repeats 3 --sources 120    the bar: 200 a side and more
+    python benchmarks/realism.py FOLDER --repeats 3 --sources 115    the bar: 200 a side and more
 
-What was made and measured is kept in the folder: a run that was stopped goes on.
+What was made and measured is kept in the folder: a run that was stopped goes on. ``--baseline``
+gives the source study's algorithm fewer sources: it stands beside the bar, not under it.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy import ndimage
+from transfer import FIRST_REPEAT, PART
 from transfer_candidates import Job, make
 from transfer_subjects import Repeat, code_of
 
+from qctkit.analysis.classifier import weights_of_features
 from qctkit.analysis.estimate import Estimate
 from qctkit.analysis.noise import Noise
-from qctkit.analysis.realism import compare_looks
+from qctkit.analysis.realism import Appearance, compare_looks
+from qctkit.analysis.texture import TEXTURE_NAMES
 from qctkit.cohort import Sample
 from qctkit.pipeline.analyse import augmented
 from qctkit.pipeline.measure import Seen, appearance, measure_sample
+from qctkit.predictors.features import FEATURES
 from qctkit.processes import in_processes
 from qctkit.simulate import Person, draw_person, simulate_person
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Subject
 from qctkit.window import DEFAULT_WINDOW
 
-RECIPES = ("femur-morph", "femur-density", "voxel-baseline")
+BASELINE = "voxel-baseline"
 BARRED = ("femur-morph", "femur-density")
+RECIPES = (*BARRED, BASELINE)
 MOST_AUC, LEAST_CONTROL_AUC, LEAST_A_SIDE = 0.65, 0.9, 200
-PART = 16
+A_SIDE = 210
+"""Scans a side that are compared, where there are so many: a few more than the bar asks for."""
 
 OTHER_SEED, POOL = 7000, 3000
 AGE_SCALE_YEARS, WEIGHT_SCALE_KG = 10.0, 8.0
@@ -49,7 +59,13 @@ TEXTURE_HU, TEXTURE_VOXELS = 25.0, 0.8
 """The control's texture: as strong as a low-dose scan's noise, of a grain of about two voxels."""
 
 SOURCES, AFFINE, CONTROL = "real against real", "affine and noise", "control: texture in the femur"
-MEASURE_CODE = ("analysis", "pipeline/measure.py", "pipeline/analyse.py", "predictors", "simulate")
+SHOWN_FEATURES = 5
+MEASURE_CODE = (
+    *(f"analysis/{name}.py" for name in ("affine", "bone_band", "measures", "noise", "texture")),
+    *("density.py", "frame.py", "noise_windows.py", "view.py", "predictors", "simulate"),
+    *("pipeline/analyse.py", "pipeline/measure.py"),
+)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -79,85 +95,145 @@ class Scan:
         return self.cache / f"{self.key}.npz"
 
 
+@dataclass(frozen=True)
+class Sides:
+    """What one row of the table compares: others' scans, and the row's own."""
+
+    row: str
+    others: Sequence[Scan]
+    scans: Sequence[Scan]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes:
+        folder: where everything is kept.
+        repeats: whose sources are edited.
+        sources: of each repeat that a recipe edits, by recipe.
+        a_side: scans of each row, at most.
+        workers: processes.
+    """
+
+    folder: Path
+    repeats: tuple[Repeat, ...]
+    sources: Mapping[str, int]
+    a_side: int
+    workers: int
+
+    @property
+    def cache(self) -> Path:
+        """Where it is kept what was measured: other code measures anew."""
+        return self.folder / f"realism-{code_of(*MEASURE_CODE)}"
+
+    def jobs(self, recipe: str, repeat: Repeat) -> list[Job]:
+        """Return the work on a recipe and repeat, in parts as in ``transfer.py``."""
+        count = self.sources[recipe]
+        return [
+            Job(repeat, recipe, first, min(first + PART, repeat.sources))
+            for first in range(0, count, PART)
+        ]
+
+
 def main() -> None:
     """Make, measure and compare; print the table and the bar."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--sources", type=int, default=24, help="a repeat")
-    parser.add_argument("--subjects", type=int, default=29, help="to train on")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    repeats = [
-        Repeat(given.folder, number, given.subjects, given.sources)
-        for number in range(given.repeats)
-    ]
-    jobs = [
-        Job(one, recipe, first, min(first + PART, one.sources))
-        for one in repeats
-        for recipe in given.recipes
-        for first in range(0, one.sources, PART)
-    ]
-    for one in repeats:
+    plan, json_path = _asked()
+    for one in plan.repeats:
         one.source_cohort()
-        one.predictors()
-    for job, _ in in_processes(make, jobs, given.workers):
+        if plan.sources:
+            one.predictors()
+    jobs = [job for name in plan.sources for one in plan.repeats for job in plan.jobs(name, one)]
+    for job, _ in in_processes(make, jobs, plan.workers):
         print(
             f"{job.recipe}: repeat {job.repeat.number}, {job.first} to {job.last - 1}", flush=True
         )
-    rows = rows_of(given.folder, repeats, given.recipes)
-    figures = compare_rows(rows, given.folder, given.workers)
-    if given.json is not None:
+    rows = rows_of(plan)
+    figures = compare_rows(rows, plan)
+    if json_path is not None:
         record = {row: {k: asdict(v) for k, v in one.items()} for row, one in figures.items()}
-        given.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        json_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_bar(figures, rows)
 
 
-def rows_of(
-    folder: Path, repeats: Sequence[Repeat], recipes: Sequence[str]
-) -> dict[str, list[tuple[Scan, Subject]]]:
-    """Return the scans of each row, with their labels."""
-    cache = folder / f"realism-{code_of(*MEASURE_CODE)}"
+def rows_of(plan: Plan) -> dict[str, list[tuple[Scan, Subject]]]:
+    """Return the scans of each row, with their labels: as many of each repeat, the first ones."""
     rows: dict[str, list[tuple[Scan, Subject]]] = {}
     for kind in (SOURCES, AFFINE, CONTROL):
-        rows[kind] = [
-            (_scan(cache, kind, repeat, person.person_id, person.person_id), person.subject)
-            for repeat in repeats
-            for person in repeat.people
-        ]
-    for recipe in recipes:
-        rows[recipe] = list(_accepted(cache, repeats, recipe))
+        rows[kind] = evenly(
+            [
+                [
+                    (_scan(plan.cache, kind, repeat, one.person_id, one.person_id), one.subject)
+                    for one in repeat.people
+                ]
+                for repeat in plan.repeats
+            ],
+            plan.a_side,
+        )
+    for recipe in plan.sources:
+        rows[recipe] = evenly(
+            [list(_accepted(plan, recipe, repeat)) for repeat in plan.repeats], plan.a_side
+        )
     return rows
 
 
+def evenly(parts: Sequence[Sequence[Item]], most: int) -> list[Item]:
+    """Return the first items of each part in turn, so many together or all there are."""
+    turns = zip_longest(*parts, fillvalue=None)
+    return [one for turn in turns for one in turn if one is not None][:most]
+
+
 def compare_rows(
-    rows: dict[str, list[tuple[Scan, Subject]]], folder: Path, workers: int
+    rows: dict[str, list[tuple[Scan, Subject]]], plan: Plan
 ) -> dict[str, dict[str, Estimate]]:
     """Measure what is missing, and print and return the figures of each row."""
-    cache = folder / f"realism-{code_of(*MEASURE_CODE)}"
     pool = [draw_person(OTHER_SEED, index) for index in range(POOL)]
     others = {
-        row: matched(cache, [label for _, label in scans], pool) for row, scans in rows.items()
+        row: matched(plan.cache, [label for _, label in scans], pool) for row, scans in rows.items()
     }
     needed = {one.path: one for scans in rows.values() for one, _ in scans}
     needed |= {one.path: one for scans in others.values() for one in scans}
     missing = [one for one in needed.values() if not one.path.is_file()]
-    for done, (scan, _) in enumerate(in_processes(measure, missing, workers)):
+    for done, (scan, _) in enumerate(in_processes(measure, missing, plan.workers)):
         if done % 20 == 0:
             print(f"measured {done + 1} of {len(missing)}: {scan.key}", flush=True)
-    found: dict[str, dict[str, Estimate]] = {}
-    for row, scans in rows.items():
-        real = appearance([load(one) for one in others[row]])
-        made = appearance([load(one) for one, _ in scans])
-        found[row] = {name: one for name, one in compare_looks(real, made).items() if one}
-        if len(found) == 1:
-            print(f"\n| scans | a side | {' | '.join(found[row])} |")
-            print(f"|---|---|{'---|' * len(found[row])}")
-        cells = [one.words(".2f") for one in found[row].values()]
-        print(f"| {row} | {len(scans)} | {' | '.join(cells)} |", flush=True)
+    sides = [Sides(row, others[row], [one for one, _ in scans]) for row, scans in rows.items()]
+    found = {}
+    for one, (figures, leaned) in in_processes(compare, sides, plan.workers):
+        found[one.row] = figures
+        print(f"\n{one.row}: the linear model leans on {'; '.join(leaned)}", flush=True)
+    found = {row: found[row] for row in rows}
+    names = list(found[SOURCES])
+    print(f"\n| scans | a side | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
+    for row, figures in found.items():
+        cells = [figures[name].words(".2f") if name in figures else "-" for name in names]
+        print(f"| {row} | {len(rows[row])} | {' | '.join(cells)} |")
     return found
+
+
+def compare(sides: Sides) -> tuple[dict[str, Estimate], list[str]]:
+    """Return the figures of a row, and the features that its linear model leans on most."""
+    real, made = (appearance([load(one) for one in scans]) for scans in (sides.others, sides.scans))
+    figures = {name: one for name, one in compare_looks(real, made).items() if one}
+    return figures, leaned(real, made)
+
+
+def leaned(real: Appearance, made: Appearance) -> list[str]:
+    """Return in words the features that tell made from real, by the linear model.
+
+    Of each its weight, logits for a standard deviation of the feature, and by how many standard
+    deviations of the real scans the made ones lie off.
+    """
+    features = np.concatenate([real.features, made.features])
+    is_made = np.arange(len(features)) >= len(real)
+    weights = weights_of_features(features, is_made, np.concatenate([real.groups, made.groups]))
+    spread = np.maximum(real.features.std(axis=0), 1e-9)
+    off = (made.features.mean(axis=0) - real.features.mean(axis=0)) / spread
+    names = (*FEATURES, *TEXTURE_NAMES)
+    return [
+        f"{names[k]} {weights[k]:+.2f} (made {off[k]:+.2f} spreads off)"
+        for k in np.argsort(-np.abs(weights))[:SHOWN_FEATURES]
+    ]
 
 
 def print_bar(
@@ -215,16 +291,14 @@ def load(scan: Scan) -> Seen:
         )  # fmt: skip
 
 
-def _accepted(
-    cache: Path, repeats: Sequence[Repeat], recipe: str
-) -> Iterator[tuple[Scan, Subject]]:
-    for repeat in repeats:
-        for path in sorted(repeat.made(recipe).glob("*.h5")):
-            made = CohortFile(path)
-            for sample_id in made.sample_ids:
-                source = str(made.row(sample_id)["source_sample_id"])
-                scan = _scan(cache, recipe, repeat, source, sample_id)
-                yield replace(scan, file=path), made.subject(sample_id)
+def _accepted(plan: Plan, recipe: str, repeat: Repeat) -> Iterator[tuple[Scan, Subject]]:
+    for job in plan.jobs(recipe, repeat):
+        path = job.outcomes.with_suffix(".h5")
+        made = CohortFile(path)
+        for sample_id in made.sample_ids:
+            source = str(made.row(sample_id)["source_sample_id"])
+            scan = _scan(plan.cache, recipe, repeat, source, sample_id)
+            yield replace(scan, file=path), made.subject(sample_id)
 
 
 def _scan(cache: Path, kind: str, repeat: Repeat, source: str, sample_id: str) -> Scan:
@@ -265,6 +339,29 @@ def _apart(one: Subject, other: Subject) -> float:
     years = float(one.age_years or 0.0) - float(other.age_years or 0.0)
     kilograms = float(one.weight_kg or 0.0) - float(other.weight_kg or 0.0)
     return (years / AGE_SCALE_YEARS) ** 2 + (kilograms / WEIGHT_SCALE_KG) ** 2
+
+
+def _asked() -> tuple[Plan, Path | None]:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--recipes", nargs="*", default=list(RECIPES), choices=RECIPES)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--first", type=int, default=FIRST_REPEAT, help="number of the first")
+    parser.add_argument("--sources", type=int, default=24, help="a repeat")
+    parser.add_argument("--baseline", type=int, help="sources a repeat of voxel-baseline")
+    parser.add_argument("--a-side", type=int, default=A_SIDE, help="scans compared, at most")
+    parser.add_argument("--subjects", type=int, default=29, help="to train on")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    repeats = tuple(
+        Repeat(given.folder, number, given.subjects, given.sources)
+        for number in range(given.first, given.first + given.repeats)
+    )
+    sources = dict.fromkeys(given.recipes, given.sources)
+    if BASELINE in sources and given.baseline is not None:
+        sources[BASELINE] = min(given.baseline, given.sources)
+    return Plan(given.folder, repeats, sources, given.a_side, given.workers), given.json
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from qctkit.contracts import Recipe
+from qctkit.registry import Registry
+from qctkit.simulate import SimulationSettings
 from qctkit.store.reader import CohortFile
 
 SUBJECTS, WANTED = 7, 6
+COARSE = SimulationSettings((5.0, 4.0, 4.0))
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,24 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     from qctkit.pipeline.simulate import simulate
     from qctkit.progress import Silent
     from qctkit.registry import load_registry
-    from qctkit.simulate import SimulationSettings
 
     folder = tmp_path_factory.mktemp("run")
     run = SmallRun(folder / "real.h5", folder / "made.h5")
-    settings = SimulationSettings((5.0, 4.0, 4.0))
-    real = simulate(run.real, Silent(), subjects=SUBJECTS, settings=settings)
+    real = simulate(run.real, Silent(), subjects=SUBJECTS, settings=COARSE)
     targets = tuple(
         Target(one, {"age_years": (real.subject(one).age_years or 0.0) + 12.0 - 3.0 * place})
         for place, one in enumerate(real.sample_ids)
     )
     registry = load_registry()
-    recipe = replace(
+    options = AugmentOptions(WANTED, seed=3, targets=targets)
+    recipe, predictors = small_recipe(registry), small_predictors(real, folder)
+    augment(real, recipe, predictors, registry, options, run.made, Silent())
+    return run
+
+
+def small_recipe(registry: Registry) -> Recipe:
+    """Return femur-density as a short loop of one predictor, with no atlas to learn."""
+    return replace(
         registry.recipe("femur-density"),
         predictors=("bone-density",),
         edits=("density-field",),
@@ -50,12 +60,9 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
         follows_measures=False,
         steps=12,
     )
-    options = AugmentOptions(WANTED, seed=3, targets=targets)
-    augment(real, recipe, _predictors(real, folder), registry, options, run.made, Silent())
-    return run
 
 
-def _predictors(real: CohortFile, folder: Path):  # type: ignore[no-untyped-def] # loads torch
+def small_predictors(real: CohortFile, folder: Path):  # type: ignore[no-untyped-def] # loads torch
     """Return density models in both roles, whose skill on unseen subjects is planted."""
     from qctkit.contracts import Role
     from qctkit.predictors.density import DensityFamily
