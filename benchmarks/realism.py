@@ -25,7 +25,7 @@ from typing import TypeVar
 
 import numpy as np
 from scipy import ndimage
-from transfer import FIRST_REPEAT, PART
+from transfer import FIRST_REPEAT, parts_of
 from transfer_candidates import Job, make
 from transfer_subjects import Repeat, code_of
 
@@ -129,11 +129,8 @@ class Plan:
 
     def jobs(self, recipe: str, repeat: Repeat) -> list[Job]:
         """Return the work on a recipe and repeat, in parts as in ``transfer.py``."""
-        count = self.sources[recipe]
-        return [
-            Job(repeat, recipe, first, min(first + PART, repeat.sources))
-            for first in range(0, count, PART)
-        ]
+        parts = parts_of(repeat, recipe, workers=self.workers)
+        return [job for job in parts if job.first < self.sources[recipe]]
 
 
 def main() -> None:
