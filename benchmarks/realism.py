@@ -228,7 +228,7 @@ def leaned(real: Appearance, made: Appearance) -> list[str]:
     off = (made.features.mean(axis=0) - real.features.mean(axis=0)) / spread
     names = (*FEATURES, *TEXTURE_NAMES)
     return [
-        f"{names[k]} {weights[k]:+.2f} (made {off[k]:+.2f} spreads off)"
+        f"{names[k]} {weights[k]:+.2g} (made {off[k]:+.2f} spreads off)"
         for k in np.argsort(-np.abs(weights))[:SHOWN_FEATURES]
     ]
 
