@@ -6,7 +6,7 @@ pipeline and are judged on their rendered voxels by networks that learned from m
 and were never in a loop. Beside every figure stands that of the *oracle*, the same individual
 simulated with the values asked for: judges regress to the mean, so no sample could read better.
 
-    python benchmarks/transfer.py FOLDER --quick       1 repeat, 30 sources, a small look
+    python benchmarks/transfer.py FOLDER --quick       1 repeat, 12 sources, a small look
     python benchmarks/transfer.py FOLDER               3 repeats, 100 sources each, hours
 
 The folder keeps subjects, predictors, judges and candidates: a run that was stopped goes on (other
@@ -48,6 +48,9 @@ them."""
 
 AIR_HU, HARDLY_BONE = -200.0, 12
 """Soft tissue is above this HU, and holds less than so many 255ths of femur."""
+
+QUICK_SOURCES, QUICK_POOL = 12, 200
+"""Of a small look: people who are edited, and people that judges learn from."""
 
 FIRST_REPEAT = 3
 """Settings were looked for on repeats 0 to 2, so that figures come from the next."""
@@ -315,7 +318,7 @@ def _plan() -> Plan:
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.quick:
-        given.repeats, given.sources, given.pool = 1, 30, 400
+        given.repeats, given.sources, given.pool = 1, QUICK_SOURCES, QUICK_POOL
     repeats = tuple(
         Repeat(given.folder, number, given.subjects, given.sources)
         for number in range(given.first, given.first + given.repeats)
