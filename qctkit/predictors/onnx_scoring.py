@@ -98,7 +98,7 @@ class OnnxPredictor:
         self.threads = hardware.threads or usable_cores()
         self._where = where
         self._one_by_one = check_graph(model, description, where)
-        self._session = _session(model, hardware.device, self.threads, where)
+        self._session = open_session(model, hardware.device, self.threads, where)
         self.provider: str = self._session.get_providers()[0]
         if hardware.device == "cuda" and self.provider != CUDA:
             raise PredictorError(
@@ -281,7 +281,12 @@ def usable_cores() -> int:
     return len(cores)
 
 
-def _session(model: onnx.ModelProto, device: str, threads: int, where: str) -> Any:
+def open_session(model: onnx.ModelProto, device: str, threads: int, where: str) -> Any:
+    """Return an ONNX Runtime session of a model.
+
+    Raises:
+        PredictorError: it cannot be loaded, or CUDA was asked for and is not to be had.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = NOTHING_BUT_FATAL
     options.intra_op_num_threads = threads
