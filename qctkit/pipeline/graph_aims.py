@@ -13,13 +13,13 @@ from qctkit.contracts import AttributeTerm, Gap
 from qctkit.engine.loop import Aim
 from qctkit.errors import InputError, PluginError
 from qctkit.gradients import Asked, GradientSource
+from qctkit.predictors.gradient_check import femur_images
 from qctkit.predictors.gradient_onnx import (
     REFERENCE_IMAGES,
     SUFFIX,
     OnnxGradients,
     load_gradients,
 )
-from qctkit.predictors.onnx_loading import trial_images
 from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.progress import Progress
@@ -132,7 +132,7 @@ def gradient_graphs(
 
 
 def _refuse_other_weights(graph: OnnxGradients, driver: TrainedPredictor, folder: Path) -> None:
-    images = trial_images(driver.view, REFERENCE_IMAGES)
+    images = femur_images(driver.view, REFERENCE_IMAGES)
     with torch.no_grad():
         read = driver(torch.from_numpy(images)).numpy()
     wanted = graph.description.reference.readings

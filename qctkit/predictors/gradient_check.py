@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qctkit.cohort import Record
 from qctkit.gradients import Array, Asked, Gradients, GradientSource
+from qctkit.view import View
 
 SIGNS = 64
 """Patterns of a sketch: the error of an error is then one part in eleven, 1 / sqrt(2 x 64)."""
@@ -53,7 +54,7 @@ class Reference:
     """What a graph gives of two images in float64, and how far PyTorch's float32 is off.
 
     Attributes:
-        images_sha256: of the images as float32, drawn by ``trial_images`` wherever it is needed.
+        images_sha256: of the images as float32, drawn by ``femur_images`` wherever it is needed.
         asked: of them.
         losses: ``(N,)``.
         readings: ``(N, A)``.
@@ -182,6 +183,44 @@ def sketch(gradient: Array) -> NDArray[np.float64]:
     patterns = range(SIGNS)
     sums = [flat @ np.where(bits >> np.uint64(one) & np.uint64(1), 1.0, -1.0) for one in patterns]
     return np.stack(sums, axis=1)
+
+
+def femur_images(view: View, count: int) -> NDArray[np.float32]:
+    """Return images ``(N, 2, D, H, W)`` of crooked femurs with soft edges, in muscle and fat.
+
+    Nothing in them is symmetric, so that float32 rounds as it does in a real scan: on a box about
+    the origin distances come out exact. [A] A shaft 14 mm and a head 23 mm in radius, joined by a
+    neck, HU of marrow to cortex. Arithmetic alone, so that they are the same everywhere.
+    """
+    generator = np.random.default_rng(0)
+    positions = view.positions_mm
+    images = np.empty((count, 2, *view.shape), dtype=np.float32)
+    for image in images:
+        noise = generator.standard_normal(view.shape, dtype=np.float32)
+        moved = positions - generator.uniform(-3.0, 3.0, 3)
+        head = generator.uniform((22.0, -3.0, 18.0), (28.0, 3.0, 24.0))
+        elbow = generator.uniform((-14.0, -3.0, -18.0), (-8.0, 3.0, -12.0))
+        depth_mm = np.maximum.reduce(
+            [
+                23.0 - _distance(moved, head, head),
+                15.0 - _distance(moved, head, elbow),
+                14.0 - _distance(moved, elbow, elbow - (90.0, 4.0, 2.0)),
+            ]
+        )
+        image[1] = np.clip(depth_mm / min(view.spacing_mm) + 0.5, 0.0, 1.0)
+        cortex = np.clip(1.0 - np.abs(depth_mm - 3.0) / 4.0, 0.0, 1.0)
+        soft = np.where(np.abs(positions[..., 2] - 4.0) < 40.0, 50.0, -100.0)
+        image[0] = soft + image[1] * (150.0 + 700.0 * cortex) + 30.0 * noise
+    return images
+
+
+def _distance(
+    points: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the distances ``(D, H, W)`` of points from a line between two others, mm."""
+    along, offset = end - start, points - start
+    share = np.clip((offset * along).sum(-1) / max(float((along**2).sum()), 1.0), 0.0, 1.0)
+    return np.asarray(np.sqrt(((offset - share[..., None] * along) ** 2).sum(-1)))
 
 
 def digest(images: Array) -> str:

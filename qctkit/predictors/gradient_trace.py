@@ -83,7 +83,7 @@ def trace(
         ) from error
     if watch.fixed:
         raise PredictorError(
-            f"{name}: its gradient cannot be traced at {watch.fixed}: that operator fixes the batch"
+            f"{name}: its gradient cannot be traced at {watch.fixed}: the batch is fixed there"
         )
     graph.graph.eliminate_dead_code()
     graph.recompile()
@@ -105,7 +105,8 @@ class _Watch(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        self.last = str(func)
+        if func is not aten.size.default:  # which others ask for
+            self.last = str(func)
         try:
             return func(*args, **(kwargs or {}))
         except Exception:
@@ -113,7 +114,7 @@ class _Watch(TorchDispatchMode):
             raise
         finally:
             if not self.fixed and any(one.is_number for one in self._sizes.replacements.values()):
-                self.fixed = str(func)
+                self.fixed = self.last
 
 
 def _with_free_batch(fake: FakeTensorMode, name: str, given: Tensor) -> Tensor:

@@ -281,8 +281,10 @@ def usable_cores() -> int:
     return len(cores)
 
 
-def open_session(model: onnx.ModelProto, device: str, threads: int, where: str) -> Any:
-    """Return an ONNX Runtime session of a model.
+def open_session(
+    model: onnx.ModelProto, device: str, threads: int, where: str, without: Sequence[str] = ()
+) -> Any:
+    """Return an ONNX Runtime session of a model, without some of the runtime's optimisers.
 
     Raises:
         PredictorError: it cannot be loaded, or CUDA was asked for and is not to be had.
@@ -301,7 +303,10 @@ def open_session(model: onnx.ModelProto, device: str, threads: int, where: str) 
     cuda = [(CUDA, {"use_tf32": "0"})] if device != "cpu" and can_cuda else []
     try:
         return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=[*cuda, CPU]
+            model.SerializeToString(),
+            options,
+            providers=[*cuda, CPU],
+            disabled_optimizers=list(without) or None,
         )
     except Exception as error:  # onnxruntime raises several private types
         raise PredictorError(f"{where}: ONNX Runtime refuses it: {_brief(error)}") from error

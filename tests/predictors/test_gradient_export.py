@@ -21,6 +21,7 @@ from qctkit.predictors.gradient_check import (
     LEAST_ERROR,
     TIMES_EAGER,
     Errors,
+    femur_images,
     gradient_errors,
     sketch,
 )
@@ -30,7 +31,7 @@ from qctkit.predictors.gradient_export import GradientCheck, export_gradient
 from qctkit.predictors.gradient_onnx import OnnxGradients, gradient_of_images, load_gradients
 from qctkit.predictors.onnx_description import Channel, Description, Estimate, Sees
 from qctkit.predictors.onnx_graph import metadata_of, model_bytes
-from qctkit.predictors.onnx_loading import load_described, trial_images
+from qctkit.predictors.onnx_loading import load_described
 from qctkit.predictors.onnx_scoring import Hardware, channels_of
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.view import View, spacing_of
@@ -85,7 +86,7 @@ def _eager(predictor: TrainedPredictor, dtype: torch.dtype) -> EagerGradients:
 def test_one_file_is_as_exact_as_pytorch_in_batches_of_any_size(exported: Exported) -> None:
     predictor, path, _ = exported
     source = load_gradients(path, ONE_THREAD)
-    images = trial_images(predictor.view, max(BATCHES))[::-1].copy()
+    images = femur_images(predictor.view, max(BATCHES))[::-1].copy()
     asked = missed(predictor, images, by=3.0)
     with computing_in(torch.float64):
         exact = _eager(predictor, torch.float64)(
@@ -113,7 +114,7 @@ def test_the_export_says_how_exact_it_is(exported: Exported) -> None:
 def test_what_is_not_asked_costs_nothing_and_moves_nothing(exported: Exported) -> None:
     predictor, path, _ = exported
     source = load_gradients(path, ONE_THREAD)
-    images = trial_images(predictor.view, 2)
+    images = femur_images(predictor.view, 2)
     asked = missed(predictor, images)
     weight = asked.weight.copy()
     weight[1] = 0.0
@@ -127,7 +128,7 @@ def test_what_is_not_asked_costs_nothing_and_moves_nothing(exported: Exported) -
 def test_a_samples_gradient_depends_on_itself_alone(exported: Exported) -> None:
     predictor, path, _ = exported
     source = load_gradients(path, ONE_THREAD)
-    images = trial_images(predictor.view, 3)
+    images = femur_images(predictor.view, 3)
     asked = missed(predictor, images)
     together = source(images, asked)
     alone = source(images[1:2], asked.take(slice(1, 2)))

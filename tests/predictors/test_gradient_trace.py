@@ -10,9 +10,9 @@ from qctkit.contracts import AttributeTerm
 from qctkit.engine.losses.attributes import ClassMargin, SquaredError, UncertaintyWeighted
 from qctkit.errors import PredictorError
 from qctkit.gradients import Asked
+from qctkit.predictors.gradient_check import femur_images
 from qctkit.predictors.gradient_eager import EagerGradients, computing_in, frozen_copy, told
 from qctkit.predictors.gradient_trace import trace
-from qctkit.predictors.onnx_loading import trial_images
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.view import View, spacing_of
 from tests.predictors.gradients import drawn, missed, predictor_of
@@ -30,7 +30,7 @@ def _doubled(images: np.ndarray, asked: Asked) -> tuple[np.ndarray, Asked]:
 
 def _worst_difference(predictor: TrainedPredictor, term: AttributeTerm, batch: int) -> float:
     """Trace with two images in float64, and compare with autograd on a batch of another size."""
-    images = trial_images(predictor.view, batch)
+    images = femur_images(predictor.view, batch)
     asked = missed(predictor, images)
     wide, told_wide = _doubled(images, asked)
     inputs = [torch.from_numpy(one) for one in (wide, *told(told_wide))]
@@ -105,7 +105,7 @@ class _Itemised(nn.Module):
     ("layer", "operator"),
     [
         (_Itemised(), "aten._local_scalar_dense"),
-        (nn.Upsample(scale_factor=2), "aten.upsample_nearest3d_backward"),
+        (nn.Upsample(scale_factor=2), "aten.upsample_nearest3d"),
         (nn.AvgPool3d(3, 2, 1, count_include_pad=False), "aten.avg_pool3d_backward"),
     ],
     ids=["a number taken out", "a batch that is fixed", "an unknown kind of pooling"],
@@ -114,7 +114,7 @@ def test_what_cannot_be_traced_is_refused_with_the_operators_name(
     layer: nn.Module, operator: str
 ) -> None:
     predictor = _layers(layer)
-    images = torch.from_numpy(trial_images(predictor.view, 2))
+    images = torch.from_numpy(femur_images(predictor.view, 2))
     inputs = [images, torch.zeros(2, 1), torch.ones(2, 1), torch.zeros(2, 1)]
     with pytest.raises(PredictorError, match=f"layers.*cannot be traced at {operator}"):
         trace(predictor.name, predictor.module, SquaredError(), inputs)
