@@ -55,6 +55,16 @@ SAMPLES = 16
 @click.option(
     "--max-candidates", type=click.IntRange(1), help="Most candidates to try. Default: 4 a sample."
 )
+@click.option(
+    "--backend", type=click.Choice(["torch", "onnxruntime"]), default="torch", show_default=True,
+    help="What computes the gradient of the predictors; the edit's is PyTorch's.",
+)  # fmt: skip
+@click.option(
+    "--gradients",
+    type=click.Path(path_type=Path),
+    help="Folder that `qctkit export --gradient` wrote of these predictors, for --backend "
+    "onnxruntime.",
+)
 @output_option("Cohort file to write.", default="augmented.h5")
 @seed_option
 @workers_option
@@ -70,6 +80,8 @@ def command(
     limits: tuple[str, ...],
     targets: Path | None,
     max_candidates: int | None,
+    backend: str,
+    gradients: Path | None,
     output: Path,
     seed: int,
     workers: int | None,
@@ -112,6 +124,11 @@ def command(
 
     if sum(map(bool, (targets, asked, limits))) > 1:
         raise InputError("--targets, --target and --target-where exclude one another; give one")
+    if (backend == "onnxruntime") != (gradients is not None):
+        raise InputError(
+            "--backend onnxruntime and --gradients go together: the folder of gradient graphs that "
+            "`qctkit export --gradient` wrote"
+        )
     registry = chosen_registry()  # first, since attributes of plugins may be asked for
     every, drawn_from = read_asked(asked), read_limits(limits)
     chosen = registry.recipe(recipe)
@@ -135,7 +152,7 @@ def command(
         if samples:
             progress.say(f"at most {len(wanted)} samples: no two have one source and one target")
         count = len(wanted)
-    options = AugmentOptions(count, seed, max_candidates, wanted, drawn_from)
+    options = AugmentOptions(count, seed, max_candidates, wanted, drawn_from, gradients)
     try:
         result = augment(
             real, chosen, trained, registry, options, output, progress,

@@ -10,6 +10,7 @@ from qctkit.cli.options import output_option, overwrite_option
 from qctkit.cli.shown import shown_progress
 
 if TYPE_CHECKING:
+    from qctkit.predictors.gradient_export import GradientCheck
     from qctkit.predictors.onnx_export import ExportCheck
 
 
@@ -19,27 +20,54 @@ if TYPE_CHECKING:
 @click.option(
     "--licence", default="not stated", show_default=True, help="Licence of the weights, recorded."
 )
+@click.option(
+    "--gradient", is_flag=True,
+    help="Write <name>.gradient.onnx too: losses, readings and input gradients as one graph.",
+)  # fmt: skip
+@click.option(
+    "--attribute-term", "term", default="squared-error", show_default=True,
+    help="What missing a reading costs in a gradient graph.",
+)  # fmt: skip
 @overwrite_option
-def command(predictors: Path, output: Path, licence: str, overwrite: bool) -> None:
+def command(
+    predictors: Path, output: Path, licence: str, gradient: bool, term: str, overwrite: bool
+) -> None:
     """Write the ONNX twin of every predictor, checked against PyTorch.
 
     Each file describes itself and can be scored alone. The figures of the checks, at several batch
     sizes and at two sizes of view where the network allows it, are in predictors.json beside them.
+    A gradient graph is checked against autograd in float64.
 
     \b
-    Example:
+    Examples:
         qctkit export predictors/ -o onnx/ --licence CC-BY-4.0
+        qctkit export predictors/ -o onnx/ --gradient
     """
     from qctkit.pipeline.export import export
     from qctkit.predictors.trained import load_predictors
     from qctkit.store.folder import refuse_existing
 
     refuse_existing(output, overwrite=overwrite)
-    loaded = load_predictors(predictors, chosen_registry().family)
-    checks = export(loaded, output, shown_progress(), licence=licence, overwrite=overwrite)
-    for name, check in checks.items():
+    registry = chosen_registry()
+    chosen = registry.attribute_term(term) if gradient else None
+    loaded = load_predictors(predictors, registry.family)
+    done = export(
+        loaded, output, shown_progress(), licence=licence, gradient=chosen, overwrite=overwrite
+    )
+    for name, check in done.checks.items():
         click.echo(f"{name}.onnx {_in_words(check)}")
+        if name in done.gradients:
+            click.echo(f"{name}.gradient.onnx {_gradient_in_words(done.gradients[name])}")
     click.echo(f"ONNX files in {output}")
+
+
+def _gradient_in_words(check: "GradientCheck") -> str:
+    sizes = ", ".join(map(str, check.errors))
+    return (
+        f"agrees with autograd to {check.exact:.1e} in float64; in float32 its gradient is off "
+        f"by at most {max(check.errors.values()):.1e} in batches of {sizes} (PyTorch's by "
+        f"{check.eager:.1e})"
+    )
 
 
 def _in_words(check: "ExportCheck") -> str:

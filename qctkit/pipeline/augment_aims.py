@@ -13,6 +13,7 @@ from qctkit.pipeline.augment_cohort import Learned
 from qctkit.pipeline.augment_plan import Plan
 from qctkit.pipeline.augment_work import Work
 from qctkit.pipeline.carry import reads
+from qctkit.pipeline.graph_aims import GraphAim
 from qctkit.predictors.trained import TrainedPredictor
 
 DENSITY_ERROR_HU = 10.0
@@ -65,7 +66,11 @@ def _reading_aim(
     errors = torch.tensor([response.residual_sd for _, response, _ in columns])
     sides = torch.tensor([[work.side(name) for _, _, name in columns] for work in batch])
     wanted = before + torch.tensor(changes)
-    return Aim(lambda images: driver(images)[:, rows], wanted, errors, sides)
+    found = (lambda images: driver(images)[:, rows]), wanted, errors, sides
+    graph = plan.graphs.get(driver.name)
+    if graph is None:
+        return Aim(*found)
+    return GraphAim(*found, source=graph, columns=tuple(rows))
 
 
 def _changes(learned: Learned, batch: Sequence[Work]) -> Array:

@@ -1,7 +1,8 @@
 """The plan of an ``augment`` run: everything that stays the same from candidate to candidate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from qctkit.cohort import Record
 from qctkit.contracts import (
@@ -19,12 +20,14 @@ from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
-from qctkit.errors import PluginError
+from qctkit.errors import InputError, PluginError
 from qctkit.pipeline.augment_cohort import Learned, learn
 from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.carry import Carrying, reads
+from qctkit.pipeline.graph_aims import gradient_graphs
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.versions import versions
+from qctkit.predictors.gradient_onnx import OnnxGradients
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.progress import Progress
 from qctkit.registry import Registry
@@ -46,6 +49,8 @@ class AugmentOptions:
         max_candidates: most candidates to try; None allows four a sample.
         targets: explicit targets, one a candidate; empty draws them from the cohort.
         limits: whom drawn targets may be taken from.
+        gradients: folder of gradient graphs, by which ONNX Runtime computes the gradient of what
+            drives; None leaves it to PyTorch.
     """
 
     samples: int = 16
@@ -53,6 +58,7 @@ class AugmentOptions:
     max_candidates: int | None = None
     targets: tuple[Target, ...] = ()
     limits: tuple[Limit, ...] = ()
+    gradients: Path | None = None
 
     @property
     def budget(self) -> int:
@@ -67,8 +73,8 @@ class Plan:
     """Everything that stays the same from candidate to candidate.
 
     ``view`` is the grid that is optimised on, that of the predictors that drive; ``learned`` what
-    a recipe needs to know of the whole cohort. Of a recipe with a
-    ``transform`` the edit is that of no edits, and does nothing.
+    a recipe needs to know of the whole cohort, ``graphs`` the gradient graphs of drivers, by name.
+    Of a recipe with a ``transform`` the edit is that of no edits, and does nothing.
     """
 
     cohort: CohortFile
@@ -91,6 +97,7 @@ class Plan:
     registry: Registry
     view: View
     learned: Learned | None
+    graphs: Mapping[str, OnnxGradients] = field(default_factory=dict)
 
 
 def make_plan(
@@ -141,7 +148,29 @@ def make_plan(
         registry=registry,
         view=view,
         learned=learn(reference, recipe, drivers, view, progress) if driven else None,
+        graphs=_graphs(recipe, drivers, options.gradients, progress) if driven else {},
     )
+
+
+def _graphs(
+    recipe: Recipe,
+    drivers: Sequence[TrainedPredictor],
+    folder: Path | None,
+    progress: Progress,
+) -> Mapping[str, OnnxGradients]:
+    """Return the gradient graphs of the drivers, by name; none where PyTorch is to compute all.
+
+    Raises:
+        InputError: the recipe aims at measures, of which a graph gives no gradient.
+    """
+    if folder is None:
+        return {}
+    if recipe.follows_measures:
+        raise InputError(
+            f"{recipe.name} aims at what its drivers measure, and gradient graphs are of what they "
+            "read; leave out --backend onnxruntime"
+        )
+    return gradient_graphs(folder, drivers, progress)
 
 
 def _refuse_driven_transform(recipe: Recipe) -> None:
@@ -193,9 +222,16 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "limits": [one.words for one in plan.options.limits],
         "cohort_range": plan.cohort_range.record(),
         "batch": BATCH,
+        **_computed_by(plan),
         "versions": versions(),
         "plugins": _plugins(plan),
     }
+
+
+def _computed_by(plan: Plan) -> Record:
+    """Return the digests of the gradient graphs in use, since a runtime rounds in its own way."""
+    found = {name: graph.sha256 for name, graph in plan.graphs.items()}
+    return {"gradient_graphs": found} if found else {}
 
 
 def _plugins(plan: Plan) -> list[dict[str, str]]:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qctkit.cohort import Record
+from qctkit.contracts import AttributeTerm
+from qctkit.predictors.gradient_export import GradientCheck, export_gradient
 from qctkit.predictors.onnx_description import FORMAT, UNSTATED, Description, Evidence
 from qctkit.predictors.onnx_export import ExportCheck, export_predictor
 from qctkit.predictors.onnx_graph import model_bytes
@@ -16,17 +18,28 @@ from qctkit.progress import Progress
 from qctkit.store.folder import ReplacedFolder
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What was checked of each predictor, by its name: its twin, and its gradient graph."""
+
+    checks: Mapping[str, ExportCheck]
+    gradients: Mapping[str, GradientCheck]
+
+
 def export(
     predictors: PredictorSet,
     output: Path,
     progress: Progress,
     *,
     licence: str = UNSTATED,
+    gradient: AttributeTerm | None = None,
     overwrite: bool = False,
-) -> Mapping[str, ExportCheck]:
+) -> Exported:
     """Write the ONNX twin of every predictor, and what was checked of each; return the checks.
 
-    A predictor that came as an ONNX file goes on as it is, with nothing to compare it with.
+    With ``gradient`` its value and input gradient go beside it, with this term as its loss. A
+    predictor that came as an ONNX file goes on as it is: there is nothing to compare it with, and
+    nothing to trace.
 
     Raises:
         PredictorError: a module cannot be exported, or its twin reads something else.
@@ -34,6 +47,7 @@ def export(
     """
     descriptions: list[Record] = []
     checks: dict[str, ExportCheck] = {}
+    gradients: dict[str, GradientCheck] = {}
     with (
         ReplacedFolder(output, overwrite=overwrite) as folder,
         progress.task("exporting to ONNX", len(predictors.predictors)) as task,
@@ -42,15 +56,20 @@ def export(
             description, check = _twin(predictor, predictors.training, folder, licence)
             descriptions.append(description.record())
             checks[predictor.name] = check
+            if gradient is not None and not isinstance(predictor.module, OnnxModule):
+                gradients[predictor.name] = export_gradient(
+                    predictor, description, gradient, folder
+                )
             task.advance(predictor.name)
         content = {
             "format": FORMAT,
             "predictors": descriptions,
             "checks": {name: check.record() for name, check in checks.items()},
+            "gradients": {name: check.record() for name, check in gradients.items()},
         }
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
         (folder / EXPORTED).write_text(text + "\n", encoding="utf-8")
-    return checks
+    return Exported(checks, gradients)
 
 
 def _twin(

@@ -1,19 +1,13 @@
 """The ONNX twin of a trained predictor, for frozen scoring anywhere."""
 
-import io
-import logging
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import Message
 
 from qctkit.cohort import Record
 from qctkit.errors import PredictorError
@@ -27,16 +21,19 @@ from qctkit.predictors.onnx_description import (
     Sees,
     factors_of,
 )
-from qctkit.predictors.onnx_graph import every, model_bytes
+from qctkit.predictors.onnx_exporter import (
+    OPSET,
+    exporter_versions,
+    first_cause,
+    forget_the_exporter,
+    quiet,
+)
+from qctkit.predictors.onnx_graph import model_bytes
 from qctkit.predictors.onnx_loading import load_described, looks_outside, trial_images
 from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor
 from qctkit.predictors.spread import continuous
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.view import View
-
-OPSET = 20
-TALKATIVE = ("torch.onnx", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
-EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime")
 
 PARITY_BATCHES = (1, 3, 8)
 PARITY_TOLERANCE = 1e-4
@@ -104,7 +101,7 @@ def export_predictor(
     path = folder / f"{predictor.name}.onnx"
     any_size = _export(predictor, path)
     model = onnx.load(path)
-    _forget_the_exporter(model)
+    forget_the_exporter(model)
     description = _describe(predictor, training, licence, any_size=any_size)
     path.write_bytes(model_bytes(model, description))
     if not looks_outside(load_described(path, Hardware(threads=1))):
@@ -141,7 +138,7 @@ def _describe(
         licence=licence,
         cohort_fingerprint=training.get("cohort_fingerprint", ""),
         trained_with=dict(versions),
-        exported_with=_versions(),
+        exported_with=exporter_versions(),
         skills=dict(predictor.skills),
         evidence=Evidence.HELD_OUT,
         slice_wise=any_size and isinstance(module, Ensemble) and module.slice_wise,
@@ -174,7 +171,7 @@ def _export(predictor: TrainedPredictor, path: Path) -> bool:
         _export_with(predictor, path, batch)
     except torch.onnx.OnnxExporterError as error:
         raise PredictorError(
-            f"{predictor.name} cannot be exported to ONNX: {_first_cause(error)}"
+            f"{predictor.name} cannot be exported to ONNX: {first_cause(error)}"
         ) from error
     return False
 
@@ -200,7 +197,7 @@ def _larger(view: View) -> View:
 def _export_with(
     predictor: TrainedPredictor, path: Path, free: Mapping[int, torch.export.Dim]
 ) -> None:
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             predictor.answering,
             (torch.from_numpy(trial_images(predictor.view, 2)),),
@@ -215,49 +212,17 @@ def _export_with(
         )
 
 
-def _first_cause(error: BaseException) -> str:
-    """Return the first line of what went wrong deepest down: the exporter wraps it in advice."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # The exporter tells of every optional package that is not there, and prints the whole graph
-    # where it fails; none of it is ours to say.
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _forget_the_exporter(model: onnx.ModelProto) -> None:
-    """Take out stack traces, which hold the paths of whoever exported the file."""
-    for message in every(model, Message):
-        for name in ("metadata_props", "doc_string"):
-            if name in message.DESCRIPTOR.fields_by_name:
-                message.ClearField(name)
-
-
 def _parities(predictor: TrainedPredictor, path: Path, *, any_size: bool) -> Iterator[Parity]:
     twin = load_described(path, Hardware(threads=1))
     larger = _larger(predictor.view)
-    for batch in _batches(predictor.view, PARITY_BATCHES):
+    for batch in batches_of(predictor.view, PARITY_BATCHES):
         yield _parity(predictor, twin, predictor.view, batch)
     if any_size:
-        batch = _batches(larger, PARITY_BATCHES[:2])[-1]
+        batch = batches_of(larger, PARITY_BATCHES[:2])[-1]
         yield _parity(predictor, twin, larger, batch)
 
 
-def _batches(view: View, wanted: Sequence[int]) -> list[int]:
+def batches_of(view: View, wanted: Sequence[int]) -> list[int]:
     """Return the batch sizes that memory has room for; the first always."""
     most = PARITY_POINTS // math.prod(view.shape)
     return [wanted[0], *(one for one in wanted[1:] if one <= most)]
@@ -274,13 +239,3 @@ def _parity(predictor: TrainedPredictor, twin: OnnxPredictor, view: View, batch:
     difference = np.abs(found - wanted)
     relative = difference / np.maximum(np.abs(wanted), 1.0)
     return Parity(batch, view.shape, float(difference.max()), float(relative.max()))
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in EXPORTERS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import onnx
 from google.protobuf.message import DecodeError, Message
@@ -51,7 +51,20 @@ def metadata_of(model: onnx.ModelProto) -> dict[str, str]:
     return {one.key: one.value for one in model.metadata_props}
 
 
-def model_bytes(model: onnx.ModelProto, description: Description) -> bytes:
+class Described(Protocol):
+    """What says of itself what a model's metadata hold."""
+
+    @property
+    def name(self) -> str:
+        """Of the predictor."""
+        ...
+
+    def metadata(self) -> dict[str, str]:
+        """Return what ``metadata_props`` hold."""
+        ...
+
+
+def model_bytes(model: onnx.ModelProto, description: Described) -> bytes:
     """Return a model with its description as the bytes of one file, the same every time.
 
     Raises:

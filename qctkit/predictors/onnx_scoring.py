@@ -99,7 +99,7 @@ class OnnxPredictor:
         self._hardware = hardware
         self._where = where
         self._one_by_one = check_graph(model, description, where)
-        self._session = _session(model, hardware.device, self.threads, where)
+        self._session = open_session(model, hardware.device, self.threads, where)
         self.provider: str = self._session.get_providers()[0]
         if hardware.device == "cuda" and self.provider != CUDA:
             raise PredictorError(
@@ -286,7 +286,14 @@ def usable_cores() -> int:
     return len(cores)
 
 
-def _session(model: onnx.ModelProto, device: str, threads: int, where: str) -> Any:
+def open_session(
+    model: onnx.ModelProto, device: str, threads: int, where: str, without: Sequence[str] = ()
+) -> Any:
+    """Return an ONNX Runtime session of a model, without some of the runtime's optimisers.
+
+    Raises:
+        PredictorError: it cannot be loaded, or CUDA was asked for and is not to be had.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = NOTHING_BUT_FATAL
     options.intra_op_num_threads = threads
@@ -301,7 +308,10 @@ def _session(model: onnx.ModelProto, device: str, threads: int, where: str) -> A
     cuda = [(CUDA, {"use_tf32": "0"})] if device != "cpu" and can_cuda else []
     try:
         return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=[*cuda, CPU]
+            model.SerializeToString(),
+            options,
+            providers=[*cuda, CPU],
+            disabled_optimizers=list(without) or None,
         )
     except Exception as error:  # onnxruntime raises several private types
         raise PredictorError(f"{where}: ONNX Runtime refuses it: {_brief(error)}") from error

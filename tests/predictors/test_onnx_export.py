@@ -134,8 +134,12 @@ def test_the_page_lists_every_key_of_the_metadata(
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"`(qctkit\.\w+)`", page))
-    # Attributes that a plugin defined are there only where one is read.
-    known = {"qctkit.defines", *load_described(exported[1], ONE_THREAD).description.metadata()}
+    # Attributes that a plugin defined are there only where one is read, and gradients in graphs.
+    known = {
+        "qctkit.defines",
+        "qctkit.gradient",
+        *load_described(exported[1], ONE_THREAD).description.metadata(),
+    }
     assert listed == known
 
 

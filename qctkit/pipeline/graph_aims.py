@@ -1,0 +1,144 @@
+"""Aims whose gradient a graph computes: the predictor in ONNX Runtime, the edit in PyTorch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qctkit.contracts import AttributeTerm, Gap
+from qctkit.engine.loop import Aim
+from qctkit.errors import InputError, PluginError
+from qctkit.gradients import Asked, GradientSource
+from qctkit.predictors.gradient_check import femur_images
+from qctkit.predictors.gradient_onnx import (
+    REFERENCE_IMAGES,
+    SUFFIX,
+    OnnxGradients,
+    load_gradients,
+)
+from qctkit.predictors.onnx_scoring import Hardware
+from qctkit.predictors.trained import TrainedPredictor
+from qctkit.progress import Progress
+
+SAME_WITHIN = 1e-4
+"""Difference of a graph's readings from its predictor's, relative to readings of at least 1: what
+the twins of an export may differ by. Beyond it the graph is of other weights."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraphAim(Aim):
+    """An aim that one call of a gradient source answers: readings, costs and gradient.
+
+    Attributes:
+        source: of the predictor, with the loop's attribute term in it.
+        columns: of its readings, those that are aimed at.
+    """
+
+    source: GradientSource
+    columns: tuple[int, ...]
+
+    def costs(self, images: Tensor, rows: Tensor, term: AttributeTerm) -> Tensor:
+        """Return what each reading of some samples costs, ``(N, C)``; nothing asked, nothing.
+
+        Its gradient is that of costs which all weigh alike, as the loop's mean over them does.
+
+        Raises:
+            PluginError: the graph holds another term than the loop asks for.
+        """
+        if term.name != self.source.attribute_term:
+            raise PluginError(
+                f"the gradient graph costs readings by {self.source.attribute_term}, the recipe by "
+                f"{term.name}; export it with `--attribute-term {term.name}`"
+            )
+        wanted = self.wanted[rows]
+        side = torch.zeros_like(wanted) if self.side is None else self.side[rows]
+        asks = ~wanted.isnan()
+        weight = torch.where(asks, 1.0 / self.typical_error, 0.0)
+        told = (torch.nan_to_num(wanted), weight, side)
+        found: Tensor = _Costs.apply(  # type: ignore[no-untyped-call]
+            images, self.source, Asked(*map(self._in_columns, told)), self._judged(told, term)
+        )
+        return found
+
+    def _in_columns(self, values: Tensor) -> np.ndarray:
+        placed = np.zeros((len(values), len(self.source.attributes)), dtype=np.float32)
+        placed[:, list(self.columns)] = values.numpy()
+        return placed
+
+    def _judged(self, told: tuple[Tensor, Tensor, Tensor], term: AttributeTerm) -> "_Judge":
+        return _Judge(list(self.columns), told, self.typical_error, term)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What readings cost, without a gradient."""
+
+    columns: list[int]
+    told: tuple[Tensor, Tensor, Tensor]
+    typical_error: Tensor
+    term: AttributeTerm
+
+    def __call__(self, readings: np.ndarray) -> Tensor:
+        wanted, weight, side = self.told
+        read = torch.from_numpy(readings)[:, self.columns]
+        return torch.where(
+            weight > 0.0, self.term(Gap(read, wanted, self.typical_error, side)), 0.0
+        )
+
+
+class _Costs(torch.autograd.Function):
+    """Costs of readings whose gradient came with them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, images: Tensor, source: GradientSource, asked: Asked, judge: _Judge
+    ) -> Tensor:
+        found = source(images.detach().numpy(), asked)
+        ctx.save_for_backward(torch.from_numpy(found.gradient))
+        return judge(found.readings)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (slope,) = ctx.saved_tensors, slopes
+        alike = slope[:, :1]
+        if not torch.equal(slope, alike.expand_as(slope)):
+            raise ValueError("a gradient graph sums what readings cost; they must weigh alike")
+        return alike.reshape(-1, 1, 1, 1, 1) * gradient, None, None, None
+
+
+def gradient_graphs(
+    folder: Path, drivers: Sequence[TrainedPredictor], progress: Progress
+) -> Mapping[str, OnnxGradients]:
+    """Return the gradient graphs of predictors that pass their self-check; say which do not.
+
+    Raises:
+        InputError: a graph is of other weights than its predictor.
+        PredictorError: a graph is missing or cannot be used.
+    """
+    found = {}
+    for driver in drivers:
+        graph = load_gradients(folder / f"{driver.name}{SUFFIX}", Hardware(threads=1))
+        _refuse_other_weights(graph, driver, folder)
+        check = graph.check()
+        if check.passed:
+            found[driver.name] = graph
+        else:
+            progress.say(f"{driver.name}: {check.doubt}; its gradient is taken from PyTorch")
+    return found
+
+
+def _refuse_other_weights(graph: OnnxGradients, driver: TrainedPredictor, folder: Path) -> None:
+    images = femur_images(driver.view, REFERENCE_IMAGES)
+    with torch.no_grad():
+        read = driver(torch.from_numpy(images)).numpy()
+    wanted = graph.description.reference.readings
+    same = graph.attributes == driver.attributes and read.shape == wanted.shape
+    if not same or (np.abs(read - wanted) > SAME_WITHIN * np.maximum(np.abs(wanted), 1.0)).any():
+        raise InputError(
+            f"{folder / driver.name}{SUFFIX} reads something else than the predictor "
+            f"{driver.name}; export it again from the same folder of predictors"
+        )
