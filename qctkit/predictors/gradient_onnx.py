@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -71,6 +72,7 @@ class OnnxGradients:
         self.model = model
         self.description = description
         self._where = where
+        self._hardware = hardware
         threads = hardware.threads or usable_cores()
         self._session = open_session(
             model, hardware.device, threads, where, without=MISTAKEN_OPTIMISERS
@@ -85,6 +87,10 @@ class OnnxGradients:
             [factors_of(one.attribute)[one.unit] for one in estimates], dtype=np.float32
         )
         self._width = max(self._columns) + 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what goes to a worker process: it opens a session of its own."""
+        return OnnxGradients, (self.model, self.description, self._hardware, self._where)
 
     @property
     def attributes(self) -> Sequence[str]:
