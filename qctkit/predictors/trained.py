@@ -19,9 +19,6 @@ from qctkit.contracts import PredictorFamily, Role
 from qctkit.errors import PredictorError
 from qctkit.predictors.configuration import configured
 from qctkit.predictors.onnx_description import view_of, view_record
-from qctkit.predictors.onnx_loading import load_described
-from qctkit.predictors.onnx_module import OnnxModule
-from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.predictors.spread import PREFIX, Spread, WithSpread
@@ -181,8 +178,8 @@ class PredictorSet:
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
-            if predictor.family == FAMILY and isinstance(predictor.module, OnnxModule):
-                predictor.module.save(folder / f"{predictor.name}.onnx")
+            if predictor.family == FAMILY:
+                predictor.module.save(folder / f"{predictor.name}.onnx")  # type: ignore[operator]
                 continue
             weights = {name: t.contiguous() for name, t in predictor.weights().items()}
             save_file(weights, folder / f"{predictor.name}.safetensors")
@@ -247,6 +244,10 @@ def _predictor(
 
 def _reader(path: Path) -> TrainedPredictor:
     """Return a predictor that came as an ONNX file: a reader, whatever the file says."""
+    from qctkit.predictors.onnx_loading import load_described  # ONNX Runtime: only where needed
+    from qctkit.predictors.onnx_module import OnnxModule
+    from qctkit.predictors.onnx_scoring import Hardware
+
     module = OnnxModule(load_described(path, Hardware(threads=1)))
     told = module.predictor.description
     if set(told.skills) != set(told.attributes):
