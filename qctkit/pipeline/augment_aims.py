@@ -56,8 +56,9 @@ def _reading_aim(
     if not columns:
         return None
     rows = [column for column, _, _ in columns]
+    module = driver.driving
     with torch.no_grad():
-        before = driver(images)[:, rows]
+        before = module(images)[:, rows]
     changes = [
         [response.expected_change(work.change_asked(name)) for _, response, name in columns]
         for work in batch
@@ -65,7 +66,7 @@ def _reading_aim(
     errors = torch.tensor([response.residual_sd for _, response, _ in columns])
     sides = torch.tensor([[work.side(name) for _, _, name in columns] for work in batch])
     wanted = before + torch.tensor(changes)
-    return Aim(lambda images: driver(images)[:, rows], wanted, errors, sides)
+    return Aim(lambda images: module(images)[:, rows], wanted, errors, sides)
 
 
 def _changes(learned: Learned, batch: Sequence[Work]) -> Array:
