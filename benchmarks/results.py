@@ -17,7 +17,7 @@ KEPT = "## Read with care"
 SCRIPTS = ("cold_start.py", "speed.py", "scale.py")
 WITH_FOLDER = ("speed.py", "scale.py")
 VECTORS = ("avx512f", "avx2", "asimd")
-PACKAGES = ("torch", "numpy", "scipy", "onnxruntime")
+PACKAGES = ("torch", "numpy", "scipy")
 
 
 def main() -> None:
