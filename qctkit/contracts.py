@@ -6,6 +6,7 @@ plugin can be discovered in a millisecond.
 
 from __future__ import annotations  # so that the types below need not be imported to run
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -670,6 +671,32 @@ class Validator(Protocol):
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How the loop's steps go on, as multiples of the edits' own step sizes.
+
+    Attributes:
+        first: of the first step.
+        last: that steps fall to along half a cosine, by the last step that is allowed.
+        memory: shares of Adam's mean and mean square that a step keeps; the shorter, the sooner it
+            follows a slope that changes.
+    """
+
+    first: float = 1.0
+    last: float = 1.0
+    memory: tuple[float, float] = (0.9, 0.999)
+
+    def share(self, step: int, steps: int) -> float:
+        """Return the multiple at a step, of those counted from 0 to before ``steps``."""
+        fallen = 0.5 - 0.5 * math.cos(math.pi * step / steps)
+        return self.first + (self.last - self.first) * fallen
+
+    def settled(self, steps: int) -> int:
+        """Return after how many steps none is longer than the edits' own."""
+        longer = [step for step in range(steps) if self.share(step, steps) > 1.0]
+        return max(longer, default=-1) + 1
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Predictors, edits, loss terms, validators and defaults under one name.
 
@@ -686,6 +713,7 @@ class Recipe:
         least_r2: lower 5 % bound of that skill for an attribute to be carried.
         drives_all: drive every attribute although none is carried (the study's algorithm).
         steps, patience: at most so many steps; stalled after so many without improvement.
+        pace: how steps go on; by default all are the edits' own.
         from_atlas: start from what the cohort's atlas says of the change asked, not from nothing.
         held: parameters of the edits, ``edit.parameter``, that stay at their start.
         follows_measures: aim at what every measure of the drivers should become, where they read
@@ -708,6 +736,7 @@ class Recipe:
     drives_all: bool = False
     steps: int = 150
     patience: int = 25
+    pace: Pace = Pace()
     from_atlas: bool = False
     held: tuple[str, ...] = ()
     follows_measures: bool = False

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Gap,
         Grid,
         LossTerm,
+        Pace,
         PredictorFamily,
         Reader,
         Reading,
@@ -72,8 +73,9 @@ _HOMES = {
     ),
     "qctkit.contracts": (
         "AtMost", "AttributeTerm", "Candidate", "Change", "Displacement", "Edit", "Exporter",
-        "FoundScan", "Gap", "Grid", "LossTerm", "PredictorFamily", "Reader", "Reading", "Recipe",
-        "Role", "Scan", "Scene", "TrainingData", "Transform", "Transformed", "Validator", "Verdict",
+        "FoundScan", "Gap", "Grid", "LossTerm", "Pace", "PredictorFamily", "Reader", "Reading",
+        "Recipe", "Role", "Scan", "Scene", "TrainingData", "Transform", "Transformed", "Validator",
+        "Verdict",
     ),
     "qctkit.density": ("DensityFigures", "DensityLine", "DensityReference", "measure_density"),
     "qctkit.errors": (
@@ -117,6 +119,7 @@ __all__ = [
     "MaskOrigin",
     "MemoryCohort",
     "OutputExistsError",
+    "Pace",
     "PluginApiWarning",
     "PluginError",
     "PredictorError",

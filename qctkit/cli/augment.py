@@ -111,16 +111,6 @@ def command(
             --target-where weight_kg=:70
     """
     from qctkit.errors import InputError
-    from qctkit.pipeline.augment import AugmentOptions, augment
-    from qctkit.pipeline.augment_targets import given_targets
-    from qctkit.pipeline.defaults import default_cohort, default_predictors
-    from qctkit.pipeline.target_words import read_asked, read_limits
-    from qctkit.predictors.trained import load_predictors
-    from qctkit.predictors.training import TrainingSettings
-    from qctkit.processes import usual_workers
-    from qctkit.report.summary import write_summary
-    from qctkit.store.reader import CohortFile
-    from qctkit.store.writer import refuse_existing_output
 
     if sum(map(bool, (targets, asked, limits))) > 1:
         raise InputError("--targets, --target and --target-where exclude one another; give one")
@@ -129,6 +119,16 @@ def command(
             "--backend onnxruntime and --gradients go together: the folder of gradient graphs that "
             "`qctkit export --gradient` wrote"
         )
+    from qctkit.pipeline.augment import AugmentOptions, augment
+    from qctkit.pipeline.augment_targets import given_targets
+    from qctkit.pipeline.defaults import default_cohort, default_predictors
+    from qctkit.pipeline.target_words import read_asked, read_limits
+    from qctkit.predictors.trained import load_predictors
+    from qctkit.predictors.training import TrainingSettings
+    from qctkit.processes import usual_workers
+    from qctkit.store.reader import CohortFile
+    from qctkit.store.writer import refuse_existing_output
+
     registry = chosen_registry()  # first, since attributes of plugins may be asked for
     every, drawn_from = read_asked(asked), read_limits(limits)
     chosen = registry.recipe(recipe)
@@ -161,6 +161,8 @@ def command(
     except KeyboardInterrupt:
         click.echo(f"Finished candidates are kept; go on with --resume -o {output}", err=True)
         raise
+    from qctkit.report.summary import write_summary  # loads matplotlib
+
     write_summary(CohortFile(output), real, page, progress)
     wanted_words = counted(result.wanted, "sample")
     click.echo(f"{result.accepted} of {wanted_words} accepted, {result.refused} refused")

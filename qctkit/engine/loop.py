@@ -1,35 +1,25 @@
 """The optimisation: frozen predictors, an edit per clone, Adam on the edit's parameters."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
 
-from qctkit.contracts import AtMost, AttributeTerm, Change, Edit, Gap, Scene
+from qctkit.contracts import AtMost, AttributeTerm, Change, Edit, Gap, Pace, Scene
 from qctkit.engine.bounds import Bounds, Preservation
+from qctkit.engine.descent import Descent
 from qctkit.engine.framing import reframed
 from qctkit.engine.losses.attributes import SquaredError
+from qctkit.engine.trail import FEWEST_STEPS, Kept, Met, Outcome, Stop, Trail
+
+__all__ = ["Aim", "Kept", "Outcome", "Stop", "optimise"]
 
 REACHED_WITHIN = 0.15
 """A reading counts as reached within this share of the predictor's typical error."""
 
-FEWEST_STEPS = 20
-"""Steps before a candidate may stop early, so that preservation terms have had their say."""
-
-LEAST_IMPROVEMENT = 1e-3
-"""Share by which the loss must fall to count as progress."""
-
-
-class Stop(StrEnum):
-    """Why a candidate's optimisation ended."""
-
-    REACHED = "reached"
-    STALLED = "stalled"
-    OUT_OF_STEPS = "out of steps"
-    REFUSED = "refused by a constraint"
-    TRANSFORMED = "nothing to optimise"
+TOGETHER = 8
+"""Samples that are worked on at a time, where nothing else is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,48 +46,6 @@ class Aim:
         return torch.where(wanted.isnan(), 0.0, term(gap))
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a preservation term came to.
-
-    Attributes:
-        term: its name.
-        cost: of the change that came out.
-        weight: that the recipe gives; None where it gives a bound.
-        at_most: the bound; None where there is none.
-    """
-
-    term: str
-    cost: float
-    weight: float | None
-    at_most: float | None
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether the cost lies above its bound."""
-        return self.at_most is not None and self.cost > self.at_most
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """How one candidate's optimisation ended.
-
-    Attributes:
-        parameters: the edit's parameters at the lowest loss met within all bounds.
-        figures: how far the edit goes with them, by name with unit.
-        stop: why it ended; ``steps`` how many were taken; ``losses`` one a step, of aims and
-            weighted terms.
-        kept: what each preservation term came to.
-    """
-
-    parameters: Mapping[str, Tensor]
-    figures: Mapping[str, float]
-    stop: Stop
-    steps: int
-    losses: tuple[float, ...]
-    kept: tuple[Kept, ...] = ()
-
-
 def optimise(
     scene: Scene,
     edit: Edit,
@@ -109,60 +57,65 @@ def optimise(
     patience: int,
     held: Collection[str] = (),
     attribute_term: AttributeTerm | None = None,
+    pace: Pace | None = None,
+    together: int = TOGETHER,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Return the outcome of each sample in the batch.
+    """Return the outcome of each sample.
 
     Minimises, per sample, the mean over aims of what their readings cost, by default
     ((reading - wanted) / typical error)^2, plus the weighted preservation terms, within the bounds
-    of the others. Samples never influence one another. Parameters that are held, or whose edit
-    gives them no step, stay at their start; terms on parameters do not see them.
+    of the others. Samples never influence one another: a few are worked on together, those that
+    are finished leave, and others enter. Parameters that are held, or whose edit gives them no
+    step, stay at their start; terms on parameters do not see them.
     """
-    free = [name for name in start if edit.step_sizes[name] > 0.0 and name not in held]
-    parameters = {
-        name: values.clone().requires_grad_(name in free) for name, values in start.items()
+    free = {
+        name: edit.step_sizes[name]
+        for name in start
+        if edit.step_sizes[name] > 0.0 and name not in held
     }
-    groups = [{"params": [parameters[name]], "lr": edit.step_sizes[name]} for name in free]
-    optimiser = torch.optim.Adam(groups) if groups else None
-    if optimiser is None:  # the start is all that can be judged, and costs nothing
+    if not free:  # the start is all that can be judged, and costs nothing
         steps = min(steps, 1)
         preservation = [(one, term) for one, term in preservation if isinstance(one, AtMost)]
-    judged = _Judged(edit, free, aims, attribute_term or SquaredError(), preservation)
+    judged = _Judged(edit, tuple(free), aims, attribute_term or SquaredError(), preservation)
     bounds = Bounds(preservation, len(scene.hu))
-    batch = [_Progress() for _ in scene.hu]
-    for step in range(steps):
-        running = torch.tensor([row for row, one in enumerate(batch) if one.stop is None])
-        if not len(running):
-            break
-        chosen = {name: values[running] for name, values in parameters.items()}
-        found = judged(scene.take(running), chosen, running)
-        excess = bounds.excess(found.costs, running)
-        for place, row in enumerate(running.tolist()):
-            batch[row].note(
-                _Step(
-                    float(found.loss[place].detach()),
-                    float(excess[place]),
-                    tuple(float(one[place].detach()) for one in found.costs),
-                    {name: values[place].detach().clone() for name, values in chosen.items()},
-                    reached=bool(found.reached[place]) and float(excess[place]) == 0.0,
-                ),
-                may_stop=step + 1 >= FEWEST_STEPS,
-                patience=patience,
-            )
-        if optimiser is not None:
-            loss = found.loss + bounds.penalty(found.costs, running)
-            optimiser.zero_grad(set_to_none=True)
-            loss.sum().backward()
-            optimiser.step()
-            bounds.follow(found.costs, running)
+    pace = pace or Pace()
+    fewest = max(FEWEST_STEPS, pace.settled(steps) + 1)
+    trails = [Trail(steps, patience, fewest) for _ in scene.hu]
+    descent = Descent(start, free, pace, steps)
+    for rows, part in _groups(scene, trails, descent, together):
+        found = judged(part, descent.parameters, rows)
+        excess = bounds.excess(found.costs, rows)
+        _note([trails[row] for row in rows], found, excess, descent.parameters)
+        if free:
+            descent.step((found.loss + bounds.penalty(found.costs, rows)).sum())
+            bounds.follow(found.costs, rows)
         tick()
-    best = {name: torch.stack([one.best.parameters[name] for one in batch]) for name in parameters}
+    best = {name: torch.stack([one.best_parameters[name] for one in trails]) for name in start}
     with torch.no_grad():
         figures, allowed = edit.figures(scene, best), edit.within_limits(scene, best)
     return [
         one.outcome(row, preservation, allowed=bool(within))
-        for one, row, within in zip(batch, figures, allowed, strict=True)
+        for one, row, within in zip(trails, figures, allowed, strict=True)
     ]
+
+
+def _groups(
+    scene: Scene, trails: Sequence[Trail], descent: Descent, together: int
+) -> Iterator[tuple[Tensor, Scene]]:
+    """Yield, step by step, the rows that are worked on and their scene, until all are over."""
+    waiting, rows = list(range(len(trails))), list[int]()
+    while True:
+        kept = [place for place, row in enumerate(rows) if not trails[row].is_over]
+        room = together - len(kept)
+        if len(kept) < len(rows) or (waiting and room):
+            new, waiting = waiting[:room], waiting[room:]
+            descent.regroup(kept, new)
+            rows = [*(rows[place] for place in kept), *new]
+            part = scene.take(torch.tensor(rows, dtype=torch.int64))
+        if not rows:
+            return
+        yield torch.tensor(rows), part
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +129,22 @@ class _Found:
     loss: Tensor
     reached: Tensor
     costs: list[Tensor]
+
+
+def _note(
+    trails: Sequence[Trail], found: _Found, excess: Tensor, parameters: Mapping[str, Tensor]
+) -> None:
+    """Note on each sample's trail what it met."""
+    losses, reached, beyond = found.loss.tolist(), found.reached.tolist(), excess.tolist()
+    costs = [one.tolist() for one in found.costs]
+    for place, trail in enumerate(trails):
+        met = Met(
+            losses[place],
+            beyond[place],
+            tuple(one[place] for one in costs),
+            reached=reached[place] and beyond[place] == 0.0,
+        )
+        trail.note(met, {name: values[place] for name, values in parameters.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,61 +174,3 @@ class _Judged:
             if not isinstance(weight, AtMost):
                 loss = loss + weight * cost
         return _Found(loss, reached, costs)
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """One sample at one step; ``excess`` is how far it lies beyond its bounds at most."""
-
-    loss: float
-    excess: float
-    costs: tuple[float, ...]
-    parameters: dict[str, Tensor]
-    reached: bool
-
-    def improves(self, best: "_Step") -> bool:
-        """Whether it is nearer to its bounds or, within them, costs less."""
-        if self.excess or best.excess:
-            return self.excess < best.excess * (1.0 - LEAST_IMPROVEMENT)
-        return self.loss < best.loss * (1.0 - LEAST_IMPROVEMENT)
-
-
-class _Progress:
-    """What has been seen of one sample so far; it stops as soon as it has a reason."""
-
-    best: _Step
-
-    def __init__(self) -> None:
-        self.stop: Stop | None = None
-        self._losses: list[float] = []
-        self._since_best = 0
-
-    def note(self, step: _Step, *, may_stop: bool, patience: int) -> None:
-        if not self._losses or step.improves(self.best):
-            self.best, self._since_best = step, 0
-        else:
-            self._since_best += 1
-        self._losses.append(step.loss)
-        if self._since_best >= patience:
-            self.stop = Stop.STALLED
-        if step.reached and may_stop:
-            self.stop, self.best = Stop.REACHED, step
-
-    def outcome(
-        self, figures: Mapping[str, float], preservation: Preservation, *, allowed: bool
-    ) -> Outcome:
-        kept = tuple(
-            Kept(
-                term.name,
-                cost,
-                None if isinstance(one, AtMost) else one,
-                one.cost if isinstance(one, AtMost) else None,
-            )
-            for (one, term), cost in zip(preservation, self.best.costs, strict=True)
-        )
-        stop = Stop.REACHED if self.best.reached else self.stop or Stop.OUT_OF_STEPS
-        # Beyond its limits a candidate is refused, whatever it reads.
-        if self.best.excess or not allowed:
-            stop = Stop.REFUSED
-        steps = len(self._losses)
-        return Outcome(self.best.parameters, figures, stop, steps, tuple(self._losses), kept)

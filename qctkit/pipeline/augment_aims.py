@@ -57,8 +57,9 @@ def _reading_aim(
     if not columns:
         return None
     rows = [column for column, _, _ in columns]
+    module = driver.driving
     with torch.no_grad():
-        before = driver(images)[:, rows]
+        before = module(images)[:, rows]
     changes = [
         [response.expected_change(work.change_asked(name)) for _, response, name in columns]
         for work in batch
@@ -66,7 +67,7 @@ def _reading_aim(
     errors = torch.tensor([response.residual_sd for _, response, _ in columns])
     sides = torch.tensor([[work.side(name) for _, _, name in columns] for work in batch])
     wanted = before + torch.tensor(changes)
-    found = (lambda images: driver(images)[:, rows]), wanted, errors, sides
+    found = (lambda images: module(images)[:, rows]), wanted, errors, sides
     graph = plan.graphs.get(driver.name)
     if graph is None:
         return Aim(*found)

@@ -54,6 +54,7 @@ def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
         [(weight, plan.terms[name]) for name, weight in plan.recipe.preservation.items()],
         steps=plan.recipe.steps,
         patience=plan.recipe.patience,
+        pace=plan.recipe.pace,
         held=plan.recipe.held,
         attribute_term=plan.attribute_term,
     )

@@ -21,7 +21,6 @@ from qctkit.predictors.fit_store import FitStore
 from qctkit.predictors.folds import subject_folds
 from qctkit.predictors.mean_predictor import mean_figures, mean_readings
 from qctkit.predictors.metrics import figures_of, spread_figures
-from qctkit.predictors.onnx_family import OnnxFamily
 from qctkit.predictors.slice_split import Split, slice_figures, slice_wise
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.predictors.training import (
@@ -34,7 +33,6 @@ from qctkit.predictors.training import (
 )
 from qctkit.progress import Progress, Task
 from qctkit.registry import Registry
-from qctkit.report.training import write_training_page
 from qctkit.store.folder import ReplacedFolder
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Origin
@@ -179,6 +177,8 @@ def save_predictors(
             _write(held_out, partial / HELD_OUT)
             write_metrics({k: v for k, v in metrics.items() if v is not held_out}, partial)
     if metrics is not None:
+        from qctkit.report.training import write_training_page  # loads matplotlib
+
         # Last: should the page fail, a training of hours is not lost with it.
         write_training_page(metrics, folder / PAGE)
 
@@ -233,6 +233,8 @@ def _warn_of_trained_elsewhere(
     cohort: CohortFile, families: Sequence[PredictorFamily], progress: Progress
 ) -> None:
     """Say which families cannot be held out of anything; refuse one that knows this cohort."""
+    from qctkit.predictors.onnx_family import OnnxFamily  # loads ONNX Runtime
+
     for family in families:
         if not isinstance(family, OnnxFamily):
             continue

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from qctkit.contracts import Role, TrainingData
@@ -136,6 +135,8 @@ class DensityFamily:
 def _solve(
     name: str, features: np.ndarray, values: np.ndarray, subjects: Sequence[str]
 ) -> tuple[np.ndarray, float]:
+    from sklearn.linear_model import LogisticRegression  # only a fit needs its second
+
     if ATTRIBUTES[name].kind == "binary":
         logistic = LogisticRegression(C=LOGISTIC_PENALTY).fit(features, values > 0.5)
         return logistic.coef_[0], float(logistic.intercept_[0])

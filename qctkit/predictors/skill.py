@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from qctkit.cohort import Record
 
@@ -164,6 +163,8 @@ def _continuous_figures(true: NDArray[np.floating], read: NDArray[np.floating]) 
 
 
 def _binary_figures(true: NDArray[np.floating], read: NDArray[np.floating]) -> dict[str, float]:
+    from sklearn.metrics import roc_auc_score  # a second to load, and not needed to read
+
     male, read_male = true > 0.5, read > 0.0
     return {
         "accuracy": float((male == read_male).mean()),

@@ -7,6 +7,7 @@ unpickled.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,10 +19,8 @@ from qctkit.cohort import Record
 from qctkit.contracts import PredictorFamily, Role
 from qctkit.errors import PredictorError
 from qctkit.predictors.configuration import configured
+from qctkit.predictors.driving import driving
 from qctkit.predictors.onnx_description import view_of, view_record
-from qctkit.predictors.onnx_loading import load_described
-from qctkit.predictors.onnx_module import OnnxModule
-from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.predictors.spread import PREFIX, Spread, WithSpread
@@ -87,6 +86,11 @@ class TrainedPredictor:
         """Return estimates ``(N, A)`` of images ``(N, 2, D, H, W)`` (HU, femur share)."""
         estimates: Tensor = self.module(images)
         return estimates
+
+    @cached_property
+    def driving(self) -> nn.Module:
+        """The module as the loop runs it: the same readings, with a quicker gradient."""
+        return driving(self.module)
 
     def without(self, subject_id: str) -> tuple[nn.Module, ...]:
         """Return the modules that never saw a subject, but were fitted as this one was.
@@ -181,8 +185,8 @@ class PredictorSet:
     def save(self, folder: Path) -> None:
         """Write weights and description below an existing folder; the description comes last."""
         for predictor in self.predictors:
-            if predictor.family == FAMILY and isinstance(predictor.module, OnnxModule):
-                predictor.module.save(folder / f"{predictor.name}.onnx")
+            if predictor.family == FAMILY:
+                predictor.module.save(folder / f"{predictor.name}.onnx")  # type: ignore[operator]
                 continue
             weights = {name: t.contiguous() for name, t in predictor.weights().items()}
             save_file(weights, folder / f"{predictor.name}.safetensors")
@@ -247,6 +251,10 @@ def _predictor(
 
 def _reader(path: Path) -> TrainedPredictor:
     """Return a predictor that came as an ONNX file: a reader, whatever the file says."""
+    from qctkit.predictors.onnx_loading import load_described  # ONNX Runtime: only where needed
+    from qctkit.predictors.onnx_module import OnnxModule
+    from qctkit.predictors.onnx_scoring import Hardware
+
     module = OnnxModule(load_described(path, Hardware(threads=1)))
     told = module.predictor.description
     if set(told.skills) != set(told.attributes):

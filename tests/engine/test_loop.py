@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from qctkit.cohort import Sample
-from qctkit.contracts import Scene
+from qctkit.contracts import Pace, Scene
 from qctkit.engine.edits.cohort_change import CohortDensity
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.edits.density_field import DensityField
@@ -182,3 +182,35 @@ def test_where_the_loop_may_move_nothing_the_start_is_what_comes_out(
     )
     assert torch.equal(one.parameters["added_hu"], start["added_hu"][0])
     assert (one.stop, one.steps) == (Stop.OUT_OF_STEPS, 1)
+
+
+def test_few_at_a_time_gives_what_all_together_gives(scene: Scene, small_view: View) -> None:
+    aims, start = [_aim(scene, [60.0, -150.0, 20.0])], EDIT.start(3, small_view)
+    few, every = (
+        optimise(scene, EDIT, start, aims, PRESERVATION, steps=60, patience=25, together=number)
+        for number in (2, 3)
+    )
+    for one, other in zip(few, every, strict=True):
+        assert (one.stop, one.steps) == (other.stop, other.steps)
+        assert one.losses == pytest.approx(other.losses, rel=1e-3)
+
+
+def test_a_pace_goes_from_its_first_to_its_last_step() -> None:
+    pace = Pace(first=6.0, last=0.0)
+    shares = [pace.share(step, 60) for step in range(60)]
+    assert shares[0] == 6.0
+    assert shares == sorted(shares, reverse=True)
+    assert 0.0 < shares[-1] < 0.01
+    assert shares[pace.settled(60) - 1] > 1.0 >= shares[pace.settled(60)]
+    assert Pace().settled(60) == 0
+
+
+def test_longer_steps_arrive_sooner_and_do_not_stop_before_they_have_come_down(
+    scene: Scene, small_view: View
+) -> None:
+    start, pace = EDIT.start(3, small_view), Pace(first=6.0, last=0.0, memory=(0.8, 0.95))
+    aims = [_aim(scene, [200.0, -200.0, 150.0])]
+    fast = optimise(scene, EDIT, start, aims, PRESERVATION, steps=60, patience=60, pace=pace)
+    slow = optimise(scene, EDIT, start, aims, PRESERVATION, steps=60, patience=60)
+    assert all(one.steps > pace.settled(60) >= 20 for one in fast)
+    assert all(a.losses[2] < b.losses[2] for a, b in zip(fast, slow, strict=True))

@@ -16,7 +16,7 @@ from qctkit.engine.losses.attributes import ClassMargin, SquaredError, Uncertain
 from qctkit.engine.losses.cortical_shell import CorticalShell
 from qctkit.engine.losses.mahalanobis import Mahalanobis
 from qctkit.engine.losses.noise_spectrum import NoiseSpectrum
-from qctkit.engine.losses.preservation import Bending, Size, Smoothness
+from qctkit.engine.losses.preservation import Bending, Size, Smoothness, TotalVariation
 from qctkit.engine.losses.similarity import GradientSimilarity, StructureSimilarity
 from qctkit.testing.scenes import BATCH, VIEW, make_scene
 
@@ -199,3 +199,16 @@ def test_an_attribute_out_of_reach_pulls_less_than_by_its_square() -> None:
         (pull,) = torch.autograd.grad(term(gap).sum(), [read])
         pulls.append(pull.item())
     assert pulls == pytest.approx([20.0, 0.2])
+
+
+def test_total_variation_and_its_gradient_are_those_of_its_definition() -> None:
+    scene = make_scene()
+    hu = (scene.hu + 40.0 * _noise()).double().requires_grad_()
+    weight = torch.arange(1.0, BATCH + 1.0, dtype=torch.float64)
+    found = TotalVariation()(_shown(scene, hu))
+    added = hu - scene.hu
+    lengths = [(added.diff(dim=axis).square() + 1.0).sqrt() - 1.0 for axis in (1, 2, 3)]
+    expected = sum(one.flatten(1).mean(dim=1) for one in lengths) / 100.0
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0.0)
+    slopes = [torch.autograd.grad((weight * one).sum(), hu)[0] for one in (found, expected)]
+    torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-18)
