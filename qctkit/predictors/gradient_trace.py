@@ -105,7 +105,7 @@ class _Watch(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is not aten.size.default:  # which others ask for
+        if func.namespace == "aten" and func is not aten.size.default:  # asked for by others
             self.last = str(func)
         try:
             return func(*args, **(kwargs or {}))
