@@ -28,7 +28,7 @@ SUFFIX = ".gradient.onnx"
 
 MISTAKEN_OPTIMISERS = ("MatMulScaleFusion",)
 """ONNX Runtime 1.31.1 read a logit 0.06 off from the gradient graph of ``physical-features`` with
-this fusion on the CPU, and to 7e-7 without it; the self-check had refused the file."""
+this fusion on the CPU, and to 7e-7 without it."""
 
 REFERENCE_IMAGES = 2
 """Images of the self-check."""

@@ -81,7 +81,8 @@ def trace(
         raise PredictorError(
             f"{name}: its gradient cannot be traced at {at}: {_first_line(error)}"
         ) from error
-    if watch.fixed:
+    if any(one.is_number for one in sizes.replacements.values()):
+        watch.fixed = watch.fixed or watch.last
         raise PredictorError(
             f"{name}: its gradient cannot be traced at {watch.fixed}: the batch is fixed there"
         )
@@ -105,16 +106,19 @@ class _Watch(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is not aten.size.default:  # which others ask for
+        # Sizes and devices are asked for by the operator that comes next.
+        if func.namespace == "aten" and func is not aten.size.default:
             self.last = str(func)
+            if not self.fixed and self._batch_is_fixed():
+                self.fixed = self.last
         try:
             return func(*args, **(kwargs or {}))
         except Exception:
             self.failed = self.failed or str(func)
             raise
-        finally:
-            if not self.fixed and any(one.is_number for one in self._sizes.replacements.values()):
-                self.fixed = self.last
+
+    def _batch_is_fixed(self) -> bool:
+        return any(one.is_number for one in self._sizes.replacements.values())
 
 
 def _with_free_batch(fake: FakeTensorMode, name: str, given: Tensor) -> Tensor:
