@@ -127,6 +127,7 @@ def _samples(facts: ReportFacts, pairs: Sequence[PagePair]) -> Record:
     cursors = {one.chosen.sample_id: one.cursor for one in pairs}
     realism = (facts.analysis or {}).get("realism") or {"samples": ()}
     near = {one["sample_id"]: near_in_words(one) for one in realism["samples"]}
+    scores = {one["sample_id"]: one["made_score"] for one in realism["samples"]}
     data = {
         "order": list(why) or [facts.made[0].scan.sample_id],
         "windows": WINDOWS,
@@ -146,7 +147,11 @@ def _samples(facts: ReportFacts, pairs: Sequence[PagePair]) -> Record:
         "groups": groups,
         "thumbnails": thumbnails,
         "source_places": {one: places[one] for one in thumbnails},
-        "cards": [_card(one, why, places) for one in facts.made],
+        "cards": [
+            {**_card(one, why, places), "made_score": scores.get(one.scan.sample_id)}
+            for one in facts.made
+        ],
+        "scored": any(one is not None for one in scores.values()),
         "data": _json(data),
         "slices": {one.chosen.sample_id: _json(_packed(one)) for one in pairs},
     }

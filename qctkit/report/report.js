@@ -270,8 +270,10 @@ const filter = find("#filter");
 function sorted() {
   const by = find("#sort").value;
   const [key, sign] = [by.replace(/^-/, ""), by.startsWith("-") ? -1 : 1];
-  const value = (card) => Number(card.dataset[key]);
-  gallery.append(...[...cards].sort((one, other) => sign * (value(one) - value(other))));
+  const unknown = (card) => Number(!card.dataset[key]);
+  const order = (one, other) =>
+    unknown(one) - unknown(other) || sign * (one.dataset[key] - other.dataset[key]);
+  gallery.append(...[...cards].sort(order));
 }
 
 function filtered() {

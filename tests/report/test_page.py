@@ -266,3 +266,32 @@ def test_figures_of_the_analysis_are_shown_and_kept_for_the_next_page(
     assert "trabecular density, neck" in text
     assert "Classifiers, distances and noise spectra of the two cohorts were not computed" in text
     assert json.loads(page.with_suffix(".json").read_text())["analysis"] == found
+
+
+def test_samples_are_ordered_by_how_easily_a_classifier_tells_them(
+    small_run: SmallRun, chromium: Any, tmp_path: Path
+) -> None:
+    """The scores are planted, since no classifier can be trained on so few people."""
+    made, real = small_run.cohorts
+    found = analyse(made, real, Silent()).record()
+    planted = (0.5, None, 3.0, 12.0, -0.5, -2.0)
+    for one, score in zip(found["realism"]["samples"], planted, strict=True):
+        assert one["made_score"] is None
+        one["made_score"] = score
+    earlier = tmp_path / "earlier.json"
+    cohorts = {"made": made.fingerprint, "real": real.fingerprint}
+    earlier.write_text(json.dumps({"cohorts": cohorts, "analysis": found}))
+    path = tmp_path / "report.html"
+    arguments = [f"{small_run.made}", "--against", f"{small_run.real}", "-o", f"{path}"]
+    assert run(["report", *arguments, "--figures", f"{earlier}"]) == 0
+    seen = look(chromium, path)
+    seen.page.wait_for_selector("html[data-ready]")
+    seen.page.select_option("#sort", label="easiest to tell from real first")
+    order = [one.get_attribute("data-id") for one in seen.page.locator(".card").all()]
+    assert order == [made.sample_ids[one] for one in (3, 2, 0, 4, 5, 1)]
+    assert seen.troubles == []
+    seen.page.close()
+
+
+def test_without_a_classifier_no_order_by_it_is_offered(seen: Seen) -> None:
+    assert seen.page.locator("#sort option[value='-look']").count() == 0
