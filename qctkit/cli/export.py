@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 @overwrite_option
 def command(
     predictors: Path, output: Path, licence: str, gradient: bool, term: str, overwrite: bool
-) -> None:
+) -> int:
     """Write the ONNX twin of every predictor, checked against PyTorch.
 
     Each file describes itself and can be scored alone. The figures of the checks, at several batch
     sizes and at two sizes of view where the network allows it, are in predictors.json beside them.
-    A gradient graph is checked against autograd in float64.
+    A gradient graph is checked against autograd in float64; where a predictor can have none, the
+    command says why, writes the others, and ends with code 1.
 
     \b
     Examples:
@@ -58,7 +59,10 @@ def command(
         click.echo(f"{name}.onnx {_in_words(check)}")
         if name in done.gradients:
             click.echo(f"{name}.gradient.onnx {_gradient_in_words(done.gradients[name])}")
+        if name in done.without:
+            click.echo(f"no {name}.gradient.onnx: {done.without[name]}", err=True)
     click.echo(f"ONNX files in {output}")
+    return 1 if done.without else 0
 
 
 def _gradient_in_words(check: "GradientCheck") -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qctkit.cohort import Record
 from qctkit.contracts import AttributeTerm
+from qctkit.errors import PredictorError
 from qctkit.predictors.gradient_export import GradientCheck, export_gradient
 from qctkit.predictors.onnx_description import FORMAT, UNSTATED, Description, Evidence
 from qctkit.predictors.onnx_export import ExportCheck, export_predictor
@@ -20,10 +21,17 @@ from qctkit.store.folder import ReplacedFolder
 
 @dataclass(frozen=True)
 class Exported:
-    """What was checked of each predictor, by its name: its twin, and its gradient graph."""
+    """What was checked of each predictor, by its name.
+
+    Attributes:
+        checks: of its twin.
+        gradients: of its gradient graph.
+        without: why it has no gradient graph.
+    """
 
     checks: Mapping[str, ExportCheck]
     gradients: Mapping[str, GradientCheck]
+    without: Mapping[str, str]
 
 
 def export(
@@ -39,7 +47,7 @@ def export(
 
     With ``gradient`` its value and input gradient go beside it, with this term as its loss. A
     predictor that came as an ONNX file goes on as it is: there is nothing to compare it with, and
-    nothing to trace.
+    nothing to trace. One whose gradient cannot be traced, or comes out too far off, has none.
 
     Raises:
         PredictorError: a module cannot be exported, or its twin reads something else.
@@ -48,6 +56,7 @@ def export(
     descriptions: list[Record] = []
     checks: dict[str, ExportCheck] = {}
     gradients: dict[str, GradientCheck] = {}
+    without: dict[str, str] = {}
     with (
         ReplacedFolder(output, overwrite=overwrite) as folder,
         progress.task("exporting to ONNX", len(predictors.predictors)) as task,
@@ -57,19 +66,23 @@ def export(
             descriptions.append(description.record())
             checks[predictor.name] = check
             if gradient is not None and not isinstance(predictor.module, OnnxModule):
-                gradients[predictor.name] = export_gradient(
-                    predictor, description, gradient, folder
-                )
+                try:
+                    gradients[predictor.name] = export_gradient(
+                        predictor, description, gradient, folder
+                    )
+                except PredictorError as error:
+                    without[predictor.name] = str(error)
             task.advance(predictor.name)
         content = {
             "format": FORMAT,
             "predictors": descriptions,
             "checks": {name: check.record() for name, check in checks.items()},
             "gradients": {name: check.record() for name, check in gradients.items()},
+            "without_gradient": without,
         }
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
         (folder / EXPORTED).write_text(text + "\n", encoding="utf-8")
-    return Exported(checks, gradients)
+    return Exported(checks, gradients, without)
 
 
 def _twin(

@@ -1,6 +1,6 @@
 """``voxel-baseline``: the source study's algorithm, kept to show what it does not do."""
 
-from qctkit.contracts import Pace, Recipe
+from qctkit.contracts import Recipe
 
 
 def voxel_baseline() -> Recipe:
@@ -18,7 +18,4 @@ def voxel_baseline() -> Recipe:
         may_carry=(),
         carried_by="bone-density",
         drives_all=True,
-        steps=60,
-        # As good an end as 150 equal steps have (benchmarks/speed.py), and sooner.
-        pace=Pace(first=6.0, last=0.0, memory=(0.8, 0.95)),
     )

@@ -1,0 +1,80 @@
+"""Gradient graphs through the command line: written, then driving the loop."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qctkit.cli.main import run
+from qctkit.store.reader import CohortFile
+
+TRAINING = """
+folds = 2
+families = ["bone-density", "sex-network", "age-weight-network", "reader-network"]
+[network.sex-network]
+epochs = 20
+[network.age-weight-network]
+epochs = 2
+[network.reader-network]
+epochs = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory, real: Path) -> Path:
+    folder = tmp_path_factory.mktemp("networks")
+    (folder / "train.toml").write_text(TRAINING)
+    given = ("--config", f"{folder / 'train.toml'}", "--workers", "1")
+    assert run(["train", f"{real}", "-o", f"{folder / 'predictors'}", *given]) == 0
+    return folder / "predictors"
+
+
+@pytest.fixture(scope="module")
+def graphs(networks: Path) -> Path:
+    path = networks.parent / "graphs"
+    assert run(["export", f"{networks}", "-o", f"{path}", "--gradient"]) == 0
+    return path
+
+
+def test_the_baseline_runs_on_gradient_graphs(
+    qctkit: Callable[..., Any], real: Path, networks: Path, graphs: Path, tmp_path: Path
+) -> None:
+    assert (graphs / "sex-network.gradient.onnx").is_file()
+    made = {}
+    for backend in ("torch", "onnxruntime"):
+        path = tmp_path / f"{backend}.h5"
+        given = ("--backend", backend, "--gradients", graphs) if backend != "torch" else ()
+        asked = ("--plugin", "voxel-baseline", "-n", 9, "--max-candidates", 9, "--seed", 1, "-j", 2)
+        ended = qctkit("augment", real, "--predictors", networks, *asked, *given, "-o", path)
+        assert ended.code in (0, 1), ended.err
+        cohort = CohortFile(path)
+        records = [sample.synthesis.record for sample in cohort if sample.synthesis]
+        made[backend] = {one["number"]: one for one in [*records, *cohort.refused]}
+        assert ("gradient_graphs" in cohort.run) == (backend == "onnxruntime")
+    one, other = made.values()
+    assert one.keys() == other.keys()
+    for number in one:
+        first, second = (found[number]["losses"] for found in (one, other))
+        assert second[0] == pytest.approx(first[0], rel=1e-3)
+        assert second[-1] == pytest.approx(first[-1], rel=0.2)
+        assert second[-1] < second[0]
+
+
+def test_a_backend_without_graphs_and_graphs_without_a_backend_are_refused(
+    refused: Callable[..., str], real: Path, networks: Path, graphs: Path, tmp_path: Path
+) -> None:
+    asked = ("augment", real, "--plugin", "voxel-baseline", "--predictors", networks)
+    output = ("-o", tmp_path / "made.h5")
+    assert "--gradients" in refused(*asked, "--backend", "onnxruntime", *output)
+    assert "--gradients" in refused(*asked, "--gradients", graphs, *output)
+
+
+def test_a_recipe_that_aims_at_measures_refuses_graphs(
+    refused: Callable[..., str], real: Path, predictors: Path, graphs: Path, tmp_path: Path
+) -> None:
+    given = ("--predictors", predictors, "--backend", "onnxruntime", "--gradients", graphs)
+    message = refused(
+        "augment", real, "--plugin", "femur-density", *given, "-o", tmp_path / "made.h5"
+    )
+    assert "gradient graphs are of what they read" in message
