@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qctkit.cohort import Record
 from qctkit.contracts import (
@@ -27,13 +28,15 @@ from qctkit.pipeline.carry import Carrying, reads
 from qctkit.pipeline.graph_aims import gradient_graphs
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.versions import versions
-from qctkit.predictors.gradient_onnx import OnnxGradients
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.progress import Progress
 from qctkit.registry import Registry
 from qctkit.store.reader import CohortFile
 from qctkit.subject import ATTRIBUTES, Subject
 from qctkit.view import View
+
+if TYPE_CHECKING:
+    from qctkit.predictors.gradient_onnx import OnnxGradients
 
 BATCH = 8
 """Candidates optimised together."""
@@ -97,7 +100,7 @@ class Plan:
     registry: Registry
     view: View
     learned: Learned | None
-    graphs: Mapping[str, OnnxGradients] = field(default_factory=dict)
+    graphs: "Mapping[str, OnnxGradients]" = field(default_factory=dict)
 
 
 def make_plan(
@@ -157,7 +160,7 @@ def _graphs(
     drivers: Sequence[TrainedPredictor],
     folder: Path | None,
     progress: Progress,
-) -> Mapping[str, OnnxGradients]:
+) -> "Mapping[str, OnnxGradients]":
     """Return the gradient graphs of the drivers, by name; none where PyTorch is to compute all.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,15 +14,11 @@ from qctkit.engine.loop import Aim
 from qctkit.errors import InputError, PluginError
 from qctkit.gradients import Asked, GradientSource
 from qctkit.predictors.gradient_check import femur_images
-from qctkit.predictors.gradient_onnx import (
-    REFERENCE_IMAGES,
-    SUFFIX,
-    OnnxGradients,
-    load_gradients,
-)
-from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.progress import Progress
+
+if TYPE_CHECKING:
+    from qctkit.predictors.gradient_onnx import OnnxGradients
 
 SAME_WITHIN = 1e-4
 """Difference of a graph's readings from its predictor's, relative to readings of at least 1: what
@@ -112,17 +108,21 @@ class _Costs(torch.autograd.Function):
 
 def gradient_graphs(
     folder: Path, drivers: Sequence[TrainedPredictor], progress: Progress
-) -> Mapping[str, OnnxGradients]:
+) -> "Mapping[str, OnnxGradients]":
     """Return the gradient graphs of predictors that pass their self-check; say which do not.
 
     Raises:
         InputError: a graph is of other weights than its predictor.
         PredictorError: a graph is missing or cannot be used.
     """
+    from qctkit.predictors.gradient_onnx import SUFFIX, load_gradients
+    from qctkit.predictors.onnx_scoring import Hardware
+
     found = {}
     for driver in drivers:
-        graph = load_gradients(folder / f"{driver.name}{SUFFIX}", Hardware(threads=1))
-        _refuse_other_weights(graph, driver, folder)
+        path = folder / f"{driver.name}{SUFFIX}"
+        graph = load_gradients(path, Hardware(threads=1))
+        _refuse_other_weights(graph, driver, path)
         check = graph.check()
         if check.passed:
             found[driver.name] = graph
@@ -131,14 +131,14 @@ def gradient_graphs(
     return found
 
 
-def _refuse_other_weights(graph: OnnxGradients, driver: TrainedPredictor, folder: Path) -> None:
-    images = femur_images(driver.view, REFERENCE_IMAGES)
+def _refuse_other_weights(graph: "OnnxGradients", driver: TrainedPredictor, path: Path) -> None:
+    images = femur_images(driver.view, len(graph.description.reference.losses))
     with torch.no_grad():
         read = driver(torch.from_numpy(images)).numpy()
     wanted = graph.description.reference.readings
     same = graph.attributes == driver.attributes and read.shape == wanted.shape
     if not same or (np.abs(read - wanted) > SAME_WITHIN * np.maximum(np.abs(wanted), 1.0)).any():
         raise InputError(
-            f"{folder / driver.name}{SUFFIX} reads something else than the predictor "
+            f"{path} reads something else than the predictor "
             f"{driver.name}; export it again from the same folder of predictors"
         )
