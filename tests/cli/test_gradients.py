@@ -11,13 +11,9 @@ from qctkit.store.reader import CohortFile
 
 TRAINING = """
 folds = 2
-families = ["bone-density", "sex-network", "age-weight-network", "reader-network"]
+families = ["bone-density", "sex-network"]
 [network.sex-network]
 epochs = 20
-[network.age-weight-network]
-epochs = 2
-[network.reader-network]
-epochs = 2
 """
 
 
@@ -54,11 +50,14 @@ def test_the_baseline_runs_on_gradient_graphs(
         assert ("gradient_graphs" in cohort.run) == (backend == "onnxruntime")
     one, other = made.values()
     assert one.keys() == other.keys()
-    for number in one:
-        first, second = (found[number]["losses"] for found in (one, other))
-        assert second[0] == pytest.approx(first[0], rel=1e-3)
-        assert second[-1] == pytest.approx(first[-1], rel=0.2)
-        assert second[-1] < second[0]
+    first, last = (
+        [[found[number]["losses"][place] for number in one] for found in (one, other)]
+        for place in (0, -1)
+    )
+    assert first[1] == pytest.approx(first[0], rel=1e-3)
+    # Who is asked for no change costs nothing from the start.
+    assert sum(last[1]) < 0.5 * sum(first[1])
+    assert sum(last[1]) == pytest.approx(sum(last[0]), rel=0.2)
 
 
 def test_a_backend_without_graphs_and_graphs_without_a_backend_are_refused(
