@@ -6,7 +6,7 @@ pipeline and are judged on their rendered voxels by networks that learned from m
 and were never in a loop. Beside every figure stands that of the *oracle*, the same individual
 simulated with the values asked for: judges regress to the mean, so no sample could read better.
 
-    python benchmarks/transfer.py FOLDER --quick       1 repeat, 12 sources, a small look
+    python benchmarks/transfer.py FOLDER --quick       1 repeat, 12 sources: a quarter of an hour
     python benchmarks/transfer.py FOLDER               3 repeats, 100 sources each, hours
 
 The folder keeps subjects, predictors, judges and candidates: a run that was stopped goes on (other

@@ -1,5 +1,6 @@
 """``qctkit augment``: the main job, from real scans to new labelled ones."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -106,7 +107,8 @@ def _make(plan: Plan, writer: CohortWriter, task: Task, workers: int) -> tuple[i
     batches = [
         numbers for numbers in _batches(plan) if not all(writer.done(number) for number in numbers)
     ]
-    with closing(in_order(partial(_made, plan), batches, workers)) as results:
+    make = partial(_made, plan) if workers == 1 else partial(_made_elsewhere, pickle.dumps(plan))
+    with closing(in_order(make, batches, workers)) as results:
         while writer.stored()[0] < plan.options.samples:
             made = next(results, None)
             if made is None:
@@ -136,6 +138,15 @@ def _made(plan: Plan, numbers: range) -> _Made:
     with one_thread():
         candidates = make_candidates(plan, numbers)
     return _Made(numbers, candidates, plan.registry.failures)
+
+
+def _made_elsewhere(plan: bytes, numbers: range) -> _Made:
+    """Return what ``_made`` does, in a worker.
+
+    The plan comes as bytes: sent as it is, each of its hundreds of tensors would be shared through
+    a file descriptor, of which there are few, and be lost with a worker that is ended.
+    """
+    return _made(pickle.loads(plan), numbers)
 
 
 def _store(plan: Plan, writer: CohortWriter, task: Task, batch: _Made) -> None:

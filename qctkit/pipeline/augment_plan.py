@@ -151,7 +151,7 @@ def make_plan(
         registry=registry,
         view=view,
         learned=learn(reference, recipe, drivers, view, progress) if driven else None,
-        graphs=_graphs(recipe, drivers, options.gradients, progress) if driven else {},
+        graphs=_graphs(recipe, drivers if driven else (), options.gradients, progress),
     )
 
 
