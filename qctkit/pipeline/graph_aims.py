@@ -112,8 +112,8 @@ def gradient_graphs(
     """Return the gradient graphs of predictors that pass their self-check; say which do not.
 
     Raises:
-        InputError: a graph is of other weights than its predictor.
-        PredictorError: a graph is missing or cannot be used.
+        InputError: a graph is missing, or of other weights than its predictor.
+        PredictorError: a graph cannot be used.
     """
     from qctkit.predictors.gradient_onnx import SUFFIX, load_gradients
     from qctkit.predictors.onnx_scoring import Hardware
@@ -121,6 +121,10 @@ def gradient_graphs(
     found = {}
     for driver in drivers:
         path = folder / f"{driver.name}{SUFFIX}"
+        if not path.is_file():
+            raise InputError(
+                f"{path} is missing; `qctkit export PREDICTORS -o FOLDER --gradient` writes it"
+            )
         graph = load_gradients(path, Hardware(threads=1))
         _refuse_other_weights(graph, driver, path)
         check = graph.check()

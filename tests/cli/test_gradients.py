@@ -67,6 +67,8 @@ def test_a_backend_without_graphs_and_graphs_without_a_backend_are_refused(
     output = ("-o", tmp_path / "made.h5")
     assert "--gradients" in refused(*asked, "--backend", "onnxruntime", *output)
     assert "--gradients" in refused(*asked, "--gradients", graphs, *output)
+    elsewhere = ("--backend", "onnxruntime", "--gradients", networks)
+    assert "--gradient` writes it" in refused(*asked, *elsewhere, *output)
 
 
 def test_a_recipe_that_aims_at_measures_refuses_graphs(
