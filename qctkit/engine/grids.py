@@ -1,15 +1,13 @@
 """The two kinds of voxels: those of the predictors' view and a scan's own."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
 from qctkit.contracts import Displacement, Scene
+from qctkit.engine.surface import Array, Surface, smooth_depth
 from qctkit.frame import FemurFrame
 from qctkit.geometry import FloatArray, Geometry, Triple
 from qctkit.view import View
@@ -60,17 +58,30 @@ class VoxelGrid:
     def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
         """Return the scene with what lies at displaced positions; the femur is where depth > 0."""
         shift = displacement_mm(scene.positions_mm)[0].numpy() @ self.to_index.T.astype(np.float32)
-        # Depth is near enough to linear; splines would only cost time.
-        depth = torch.from_numpy(_splined(scene.depth_mm[0].numpy(), shift, order=1))[None]
+        hu, depth = self._moved(scene.hu[0].numpy(), scene.depth_mm[0].numpy(), shift)
         view_grid = torch.from_numpy(scene.view.positions_mm).float()[None]
         view_shift = in_steps(displacement_mm(view_grid), scene.view)
         return replace(
             scene,
-            hu=torch.from_numpy(_splined(scene.hu[0].numpy(), shift, order=3))[None],
-            femur=(depth > 0.0).to(scene.femur.dtype),
-            depth_mm=depth,
+            hu=torch.from_numpy(hu)[None],
+            femur=torch.from_numpy(depth > 0.0).to(scene.femur.dtype)[None],
+            depth_mm=torch.from_numpy(depth)[None],
             view_depth_mm=shifted(scene.view_depth_mm[:, None], view_shift)[:, 0],
         )
+
+    def _moved(self, hu: Array, depth_mm: Array, shift: Array) -> tuple[Array, Array]:
+        """Return HU and depths ``(D, H, W)`` of what lies ``shift`` voxels away.
+
+        The surface of the femur is moved as a surface, the rest by splines.
+        """
+        is_moved = (shift != 0.0).any(axis=-1)
+        still = np.indices(hu.shape, dtype=np.float32)
+        depth = smooth_depth(depth_mm, self.spacing_mm)
+        surface = Surface.learned(hu, depth, self.spacing_mm)
+        rest = _splined(hu - surface.shown(still, depth), shift)
+        moved_depth = _splined(depth, shift)
+        moved_hu = rest + surface.shown(still + np.moveaxis(shift, -1, 0), moved_depth)
+        return np.where(is_moved, moved_hu, hu), np.where(is_moved, moved_depth, depth_mm)
 
     def blur(self, change_hu: Tensor, sigma_mm: float) -> Tensor:
         """Return the change after a Gaussian of this sigma."""
@@ -108,15 +119,13 @@ def _at(values: Tensor, index: Tensor, last: Tensor) -> Tensor:
 def _sharp(hu: Tensor, shift: Tensor) -> Tensor:
     """Return HU ``(N, D, H, W)`` at their voxels plus ``shift`` ``(N, D, H, W, 3)``, by splines."""
     pairs = zip(hu.numpy(), shift.numpy(), strict=True)
-    return torch.from_numpy(np.stack([_splined(one, there, order=3) for one, there in pairs]))
+    return torch.from_numpy(np.stack([_splined(one, there) for one, there in pairs]))
 
 
-def _splined(
-    values: NDArray[np.float32], shift: NDArray[np.float32], order: Literal[1, 3]
-) -> NDArray[np.float32]:
-    """Return an array ``(D, H, W)`` at its voxels plus ``shift`` ``(D, H, W, 3)``, in voxels."""
+def _splined(values: Array, shift: Array) -> Array:
+    """Return an array ``(D, H, W)`` at its voxels plus ``shift`` ``(D, H, W, 3)``, by splines."""
     moved = (shift != 0.0).any(axis=-1)
     index = np.argwhere(moved).T + shift[moved].T
     result = values.copy()
-    result[moved] = ndimage.map_coordinates(values, index, order=order, mode="nearest")
+    result[moved] = ndimage.map_coordinates(values, index, order=3, mode="nearest")
     return result
