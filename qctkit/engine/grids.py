@@ -1,6 +1,7 @@
 """The two kinds of voxels: those of the predictors' view and a scan's own."""
 
 from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -43,22 +44,24 @@ class VoxelGrid:
 
     Attributes:
         to_index: ``(3, 3)``, steps along ``(D, H, W)`` per mm of (superior, anterior, medial).
+        origin: where the frame's origin lies, in voxels ``(D, H, W)``.
         spacing_mm: along ``(D, H, W)``.
     """
 
     to_index: FloatArray
+    origin: FloatArray
     spacing_mm: Triple
 
     @classmethod
     def of(cls, geometry: Geometry, frame: FemurFrame) -> "VoxelGrid":
         """Return the grid of a scan that a femur frame is placed in."""
         steps = geometry.to_index(frame.to_world(np.vstack([np.zeros(3), np.eye(3)])))
-        return cls((steps[1:] - steps[0]).T, geometry.spacing_mm)
+        return cls((steps[1:] - steps[0]).T, steps[0], geometry.spacing_mm)
 
     def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
         """Return the scene with what lies at displaced positions; the femur is where depth > 0."""
         shift = displacement_mm(scene.positions_mm)[0].numpy() @ self.to_index.T.astype(np.float32)
-        hu, depth = self._moved(scene.hu[0].numpy(), scene.depth_mm[0].numpy(), shift)
+        hu, depth = self.moved(scene.hu[0].numpy(), scene.depth_mm[0].numpy(), shift)
         view_grid = torch.from_numpy(scene.view.positions_mm).float()[None]
         view_shift = in_steps(displacement_mm(view_grid), scene.view)
         return replace(
@@ -69,7 +72,7 @@ class VoxelGrid:
             view_depth_mm=shifted(scene.view_depth_mm[:, None], view_shift)[:, 0],
         )
 
-    def _moved(self, hu: Array, depth_mm: Array, shift: Array) -> tuple[Array, Array]:
+    def moved(self, hu: Array, depth_mm: Array, shift: Array) -> tuple[Array, Array]:
         """Return HU and depths ``(D, H, W)`` of what lies ``shift`` voxels away.
 
         The surface of the femur is moved as a surface, the rest by splines.
@@ -77,7 +80,7 @@ class VoxelGrid:
         is_moved = (shift != 0.0).any(axis=-1)
         still = np.indices(hu.shape, dtype=np.float32)
         depth = smooth_depth(depth_mm, self.spacing_mm)
-        surface = Surface.learned(hu, depth, self.spacing_mm)
+        surface = Surface.learned(hu, depth, self.spacing_mm, self.origin)
         rest = _splined(hu - surface.shown(still, depth), shift)
         moved_depth = _splined(depth, shift)
         moved_hu = rest + surface.shown(still + np.moveaxis(shift, -1, 0), moved_depth)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qctkit.geometry import Triple
+from qctkit.geometry import FloatArray, Shape, Triple
 
 Array = NDArray[np.float32]
 
@@ -31,14 +31,16 @@ PLACE_MM = 4.0
 PLACE_SIGMA = 0.8
 """Profiles are learned in cubes of this width, and smoothed over so many of them."""
 
-WIDE_SIGMA = 2.4
-FEW_VOXELS = 1.0
-"""Where fewer voxels than this have a depth, the profile is that of a wider place."""
+WIDE_SIGMAS = (2.4, 4.0)
+FEW_VOXELS = 0.05
+"""Where fewer voxels than this have a depth, a profile is that of so many cubes and depths."""
+
+TINY = 1e-9
 
 DEPTH_SIGMA_MM = 2.0
 """A mask's surface is known to half a voxel at each of them, and to a tenth over so many mm."""
 
-REFINEMENTS = 2
+REFINEMENTS = 3
 EDGE_MM = 3.0
 MOST_CORRECTION_MM = 0.7
 LEAST_SLOPE_HU_MM = 20.0
@@ -56,49 +58,75 @@ def smooth_depth(depth_mm: Array, spacing_mm: Triple) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
+class Cubes:
+    """Cubes of ``PLACE_MM`` that cover a grid of voxels.
+
+    Attributes:
+        voxels: of a cube along ``(D, H, W)``.
+        first: the cube of voxel (0, 0, 0), from 0 to 1.
+        shape: number of cubes along ``(D, H, W)``.
+    """
+
+    voxels: FloatArray
+    first: FloatArray
+    shape: Shape
+
+    @classmethod
+    def over(cls, shape: Sequence[int], spacing_mm: Triple, origin: FloatArray) -> "Cubes":
+        """Return the cubes of a grid, one of them about ``origin``, in voxels.
+
+        So all parts of a scan have their cubes in the same places.
+        """
+        voxels = PLACE_MM / np.asarray(spacing_mm)
+        first = (-origin / voxels) % 1.0
+        d, h, w = (int(n) for n in np.ceil((np.array(shape) - 1) / voxels + first) + 1)
+        return cls(voxels, first, (d, h, w))
+
+    def index(self, places: Array) -> Array:
+        """Return places ``(3, V)`` in voxels as fractional numbers of cubes."""
+        index = places / self.voxels[:, None] + self.first[:, None]
+        return np.asarray(index, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
 class Profile:
     """HU by place and depth.
 
     Attributes:
         hu: ``(d, h, w, K)`` of cubes of ``PLACE_MM`` and depths ``DEPTH_STEP_MM`` apart.
-        voxels: of a cube along ``(D, H, W)``.
+        cubes: where they lie.
     """
 
     hu: Array
-    voxels: NDArray[np.float64]
+    cubes: "Cubes"
 
     @classmethod
-    def learned(
-        cls, places: Array, depth_mm: Array, hu: Array, shape: Sequence[int], spacing_mm: Triple
-    ) -> "Profile":
-        """Return the mean HU by place and depth of voxels at ``places`` ``(3, V)`` of a grid."""
-        voxels = PLACE_MM / np.asarray(spacing_mm)
-        cubes = tuple(int((n - 1) / size) + 2 for n, size in zip(shape, voxels, strict=True))
+    def learned(cls, places: Array, depth_mm: Array, hu: Array, cubes: "Cubes") -> "Profile":
+        """Return the mean HU by place and depth of voxels at ``places`` ``(3, V)``."""
         depths = round((DEPTHS_MM[1] - DEPTHS_MM[0]) / DEPTH_STEP_MM) + 1
         level = np.clip((depth_mm - DEPTHS_MM[0]) / DEPTH_STEP_MM, 0, depths - 1)
         first = np.minimum(level.astype(int), depths - 2)
-        cube = np.rint(places / voxels[:, None]).astype(int)
-        at = np.ravel_multi_index((*cube, first), (*cubes, depths))
+        cube = np.rint(cubes.index(places)).astype(int)
+        at = np.ravel_multi_index((*cube, first), (*cubes.shape, depths))
 
         def summed(values: Array) -> NDArray[np.float64]:
             below, above = (1 - level + first) * values, (level - first) * values
-            size = int(np.prod(cubes)) * depths
+            size = int(np.prod(cubes.shape)) * depths
             total = np.bincount(at, below, size) + np.bincount(at + 1, above, size)
-            return np.asarray(total.reshape(*cubes, depths))
+            return np.asarray(total.reshape(*cubes.shape, depths))
 
         count, total = summed(np.ones_like(hu)), summed(hu)
-        everywhere = total.sum(axis=(0, 1, 2)) / np.maximum(count.sum(axis=(0, 1, 2)), 1e-9)
-        near_count, near = (_over_places(one, PLACE_SIGMA) for one in (count, total))
-        far_count, far = (_over_places(one, WIDE_SIGMA) for one in (near_count, near))
-        wide = (far + 1e-3 * everywhere) / (far_count + 1e-3)
-        return cls(((near + FEW_VOXELS * wide) / (near_count + FEW_VOXELS)).astype(np.float32), voxels)
+        near_count, near = (_smoothed(one, PLACE_SIGMA) for one in (count, total))
+        far_count, far = (_smoothed(one, *WIDE_SIGMAS) for one in (near_count, near))
+        wide = far / np.maximum(far_count, TINY)
+        mean = (near + FEW_VOXELS * wide) / (near_count + FEW_VOXELS)
+        return cls(mean.astype(np.float32), cubes)
 
     def __call__(self, places: Array, depth_mm: Array) -> Array:
         """Return HU ``(V,)`` at places ``(3, V)`` in voxels and depths ``(V,)``."""
         level = (depth_mm - DEPTHS_MM[0]) / DEPTH_STEP_MM
-        index = np.concatenate([places / self.voxels[:, None], level[None]])
-        found = ndimage.map_coordinates(self.hu, index, order=1, mode="nearest")
-        return np.asarray(found, dtype=np.float32)
+        index = np.concatenate([self.cubes.index(places), level[None]])
+        return np.asarray(ndimage.map_coordinates(self.hu, index, order=1, mode="nearest"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +142,12 @@ class Surface:
     correction_mm: Array
 
     @classmethod
-    def learned(cls, hu: Array, depth_mm: Array, spacing_mm: Triple) -> "Surface":
+    def learned(
+        cls, hu: Array, depth_mm: Array, spacing_mm: Triple, origin: FloatArray
+    ) -> "Surface":
         """Return the surface of a scan ``(D, H, W)`` without noise, from the mask's smooth depths.
+
+        ``origin`` is a place in voxels that all parts of a scan have in common.
 
         Depths and profiles are refined in turn: where HU are too high or too low for their depth by
         as much as a shifted edge would make them, the surface lies elsewhere.
@@ -123,9 +155,10 @@ class Surface:
         near = _is_near(depth_mm)
         places, near_hu = np.argwhere(near).T.astype(np.float32), hu[near]
         correction = np.zeros_like(depth_mm)
+        cubes = Cubes.over(hu.shape, spacing_mm, origin)
 
         def fitted(depths_mm: Array, values: Array) -> Profile:
-            return Profile.learned(places, depths_mm, values, hu.shape, spacing_mm)
+            return Profile.learned(places, depths_mm, values, cubes)
 
         profile = fitted(depth_mm[near], near_hu)
         for _ in range(REFINEMENTS):
@@ -143,7 +176,7 @@ class Surface:
     def at(self, places: Array, depth_mm: Array) -> Array:
         """Return HU ``(V,)`` at places ``(3, V)`` of the scan, in voxels, and the mask's depths."""
         corrected = depth_mm + ndimage.map_coordinates(
-            self.correction_mm, places, order=1, mode="nearest"
+            self.correction_mm, places, order=1, mode="nearest", output=np.float32
         )
         hu = np.sum([profile(places, corrected) for profile in self.profiles], axis=0)
         return np.asarray(hu * _counts(corrected), dtype=np.float32)
@@ -184,5 +217,8 @@ def _gaussian(values: Array, spacing_mm: Triple) -> Array:
     return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=3.0))
 
 
-def _over_places(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    return np.asarray(ndimage.gaussian_filter(values, (sigma,) * 3 + (0,), mode="constant"))
+def _smoothed(
+    values: NDArray[np.float64], cubes: float, depths: float = 0.0
+) -> NDArray[np.float64]:
+    sigma = (cubes, cubes, cubes, depths)
+    return np.asarray(ndimage.gaussian_filter(values, sigma, mode="constant"))

@@ -16,7 +16,7 @@ from qctkit.analysis.texture import texture_features
 from qctkit.cohort import Sample
 from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, measure_density
 from qctkit.frame import FemurFrame, locate
-from qctkit.geometry import FloatArray, Shape
+from qctkit.geometry import FloatArray, Shape, Triple
 from qctkit.predictors.features import (
     CALCAR_FROM_HU,
     CORTEX,
@@ -28,6 +28,7 @@ from qctkit.predictors.features import (
 from qctkit.predictors.landmarks import Tissue, landmarks
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW, View, ViewImage, see
+from qctkit.volume import Mask
 from qctkit.window import DEFAULT_BONE_BAND, BoneBand, Window
 
 BLOCK: Shape = (32, 64, 64)
@@ -91,7 +92,7 @@ def measure_sample(
     limits = band.limits_hu(window)
     inside = sample.volume.voxels[sample.femur.voxels]
     centres, histogram = band_histogram(inside.astype(np.float64), limits)
-    box, depth_mm = _signed_depth(sample)
+    box, depth_mm = signed_depth(sample.femur.voxels, sample.volume.spacing_mm)
     figures = {
         **_whole(sample, window, band),
         **_regional(sample, frame, image, box, depth_mm),
@@ -142,17 +143,19 @@ def appearance(seen: Sequence[Seen]) -> Appearance:
     )
 
 
-def _signed_depth(sample: Sample) -> tuple[tuple[slice, ...], FloatArray]:
-    """Return a box about the femur, and the depth below its surface there, negative outside."""
-    mask, spacing = sample.femur.voxels, sample.volume.spacing_mm
+def signed_depth(femur: Mask, spacing_mm: Triple) -> tuple[tuple[slice, ...], FloatArray]:
+    """Return a box about a femur ``(D, H, W)``, and the depth below its surface there, mm.
+
+    Negative outside; each voxel's distance to the nearest across the surface.
+    """
     box = []
-    for axis, step, size in zip(np.nonzero(mask), spacing, mask.shape, strict=True):
+    for axis, step, size in zip(np.nonzero(femur), spacing_mm, femur.shape, strict=True):
         margin = int(np.ceil(MARGIN_MM / step))
         box.append(slice(max(int(axis.min()) - margin, 0), min(int(axis.max()) + margin + 1, size)))
-    inside = mask[tuple(box)]
+    inside = femur[tuple(box)]
     # The scan's edge is a surface too where the femur is cut off, as it is for measure_density.
-    inner = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    outer = ndimage.distance_transform_edt(~inside, sampling=spacing)
+    inner = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    outer = ndimage.distance_transform_edt(~inside, sampling=spacing_mm)
     return tuple(box), np.asarray(inner - outer)
 
 
