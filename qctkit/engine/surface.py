@@ -59,32 +59,33 @@ def smooth_depth(depth_mm: Array, spacing_mm: Triple) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Cubes:
-    """Cubes of ``PLACE_MM`` that cover a grid of voxels.
+    """Cubes of ``PLACE_MM`` that cover places of a grid of voxels.
 
     Attributes:
         voxels: of a cube along ``(D, H, W)``.
-        first: the cube of voxel (0, 0, 0), from 0 to 1.
+        origin: where the middle of cube (0, 0, 0) lies, in voxels.
         shape: number of cubes along ``(D, H, W)``.
     """
 
     voxels: FloatArray
-    first: FloatArray
+    origin: FloatArray
     shape: Shape
 
     @classmethod
-    def over(cls, shape: Sequence[int], spacing_mm: Triple, origin: FloatArray) -> "Cubes":
-        """Return the cubes of a grid, one of them about ``origin``, in voxels.
+    def over(cls, places: Array, spacing_mm: Triple, common: FloatArray) -> "Cubes":
+        """Return the cubes that cover places ``(3, V)``, as if counted from ``common``, in voxels.
 
         So all parts of a scan have their cubes in the same places.
         """
         voxels = PLACE_MM / np.asarray(spacing_mm)
-        first = (-origin / voxels) % 1.0
-        d, h, w = (int(n) for n in np.ceil((np.array(shape) - 1) / voxels + first) + 1)
-        return cls(voxels, first, (d, h, w))
+        low = np.floor((places.min(axis=1) - common) / voxels)
+        high = np.ceil((places.max(axis=1) - common) / voxels)
+        d, h, w = (int(n) for n in high - low + 1)
+        return cls(voxels, common + low * voxels, (d, h, w))
 
     def index(self, places: Array) -> Array:
         """Return places ``(3, V)`` in voxels as fractional numbers of cubes."""
-        index = places / self.voxels[:, None] + self.first[:, None]
+        index = (places - self.origin[:, None]) / self.voxels[:, None]
         return np.asarray(index, dtype=np.float32)
 
 
@@ -143,19 +144,20 @@ class Surface:
 
     @classmethod
     def learned(
-        cls, hu: Array, depth_mm: Array, spacing_mm: Triple, origin: FloatArray
+        cls, hu: Array, depth_mm: Array, spacing_mm: Triple, common: FloatArray
     ) -> "Surface":
         """Return the surface of a scan ``(D, H, W)`` without noise, from the mask's smooth depths.
 
-        ``origin`` is a place in voxels that all parts of a scan have in common.
-
-        Depths and profiles are refined in turn: where HU are too high or too low for their depth by
-        as much as a shifted edge would make them, the surface lies elsewhere.
+        ``common`` is a place in voxels that all parts of a scan share. Depths and profiles are
+        refined in turn: where HU are too high or too low for their depth by as much as a shifted
+        edge would make them, the surface lies elsewhere.
         """
-        near = _is_near(depth_mm)
+        near, correction = _is_near(depth_mm), np.zeros_like(depth_mm)
+        if not near.any():
+            return cls((), correction)
+        (box,) = ndimage.find_objects(near.astype(np.int8))
         places, near_hu = np.argwhere(near).T.astype(np.float32), hu[near]
-        correction = np.zeros_like(depth_mm)
-        cubes = Cubes.over(hu.shape, spacing_mm, origin)
+        cubes = Cubes.over(places, spacing_mm, common)
 
         def fitted(depths_mm: Array, values: Array) -> Profile:
             return Profile.learned(places, depths_mm, values, cubes)
@@ -167,7 +169,7 @@ class Surface:
             slope = (slope - profile(places, depths_mm - SLOPE_STEP_MM / 2)) / SLOPE_STEP_MM
             slope[np.abs(depths_mm) > EDGE_MM] = 0.0
             excess = near_hu - profile(places, depths_mm)
-            correction += _shift_mm(near, excess, slope, spacing_mm)
+            correction[box] += _shift_mm(near[box], excess, slope, spacing_mm)
             profile = fitted(depth_mm[near] + correction[near], near_hu)
         depths_mm = depth_mm[near] + correction[near]
         rest = fitted(depths_mm, near_hu - profile(places, depths_mm))
