@@ -26,7 +26,7 @@ from typing import TypeVar
 import numpy as np
 from scipy import ndimage
 from transfer import FIRST_REPEAT, parts_of
-from transfer_candidates import Job, make
+from transfer_candidates import Job, make_candidates
 from transfer_subjects import Repeat, code_of
 
 from qctkit.analysis.classifier import weights_of_features
@@ -141,7 +141,7 @@ def main() -> None:
         if plan.sources:
             one.predictors()
     jobs = [job for name in plan.sources for one in plan.repeats for job in plan.jobs(name, one)]
-    for job, _ in in_processes(make, jobs, plan.workers):
+    for job, _ in in_processes(make_candidates, jobs, plan.workers):
         print(
             f"{job.recipe}: repeat {job.repeat.number}, {job.first} to {job.last - 1}", flush=True
         )

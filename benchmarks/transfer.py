@@ -42,9 +42,9 @@ from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW
 
 RECIPES = ("femur-morph", "femur-density", REGRESSION, "voxel-baseline")
-PART = 40
+PART = 60
 """Sources a process edits at most before it looks for other work: it learns the cohort's atlas for
-them."""
+them, which takes as long as six candidates."""
 
 AIR_HU, HARDLY_BONE = -200.0, 12
 """Soft tissue is above this HU, and holds less than so many 255ths of femur."""

@@ -59,15 +59,20 @@ class Job:
 
 def make(job: Job) -> None:
     """Make the candidates of a job, and their oracles, unless they are there."""
+    make_candidates(job)
+    targets = targets_of_recipe(job.repeat, job.recipe)[job.first : job.last]
+    for person, target in zip(job.repeat.people[job.first : job.last], targets, strict=True):
+        shown_source(job.repeat, person)
+        shown_oracle(job.repeat, person, target.values, density_only=job.recipe in DENSITY_RECIPES)
+
+
+def make_candidates(job: Job) -> None:
+    """Make the candidates of a job, unless they are there."""
     if job.outcomes.is_file():
         return
     job.outcomes.parent.mkdir(parents=True, exist_ok=True)
     targets = targets_of_recipe(job.repeat, job.recipe)[job.first : job.last]
     outcomes = _add_regression(job, targets) if job.recipe == REGRESSION else _augment(job, targets)
-    people = job.repeat.people[job.first : job.last]
-    for person, target in zip(people, targets, strict=True):
-        shown_source(job.repeat, person)
-        shown_oracle(job.repeat, person, target.values, density_only=job.recipe in DENSITY_RECIPES)
     partial = job.outcomes.with_suffix(".partial")
     partial.write_text(json.dumps(outcomes), encoding="utf-8")
     partial.replace(job.outcomes)
