@@ -61,3 +61,14 @@ def test_what_is_taken_away_holds_no_edges() -> None:
     sheet, bone = error[:, 38:44, 5:-5], error[:, 72:-5, 58:62]
     assert np.abs(sheet.mean(axis=(0, 2))).max() < 15.0  # of 150 HU
     assert np.abs(bone.mean(axis=(0, 1))).max() < 10.0  # of 550 HU
+
+
+def test_slices_tell_fine_sheets_from_noise() -> None:
+    # What is taken for noise stays behind as a ghost where the tissue moves away; within slices
+    # alone it would be 0.8 of such sheets.
+    sheets = np.zeros(SHAPE, dtype=np.float32)
+    sheets[:, 10:90:8, 5:-5] = -60.0  # one voxel, a third fat
+    hu = np.float32(50.0) + sheets + _noise(16.0)
+    taken = hu - without_noise(hu)
+    left_behind = np.polyfit(sheets.ravel(), taken.ravel(), 1)[0]
+    assert left_behind < 0.65
