@@ -8,7 +8,6 @@ depth and place, which is evaluated where the moved surface lies; and the rest, 
 enough to be interpolated.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
