@@ -43,16 +43,16 @@ def render(
 ) -> Rendering:
     """Return the sample's volume and femur with the edit applied at their own resolution.
 
-    An edit that moves things moves the scan without its noise; the noise stays where it was. The
+    An edit is applied to the scan without its noise, which stays as it was and where it was. The
     change is cut to the region, every voxel outside is the source's; whole-number volumes stay
     whole numbers; a mask that is not moved stays itself.
     """
     box = _box(region)
     source = sample.volume.voxels[box].astype(np.float32)
-    quiet = without_noise(source) if edit.reach_mm else source
+    quiet = without_noise(source)
     hu, inside = _applied(sample, box, quiet, edit, parameters, frame, view)
     # In this order, so that what does not change stays the source's to the last bit.
-    changed = source + (hu - quiet) if edit.reach_mm else hu
+    changed = source + (hu - quiet)
     voxels, femur = sample.volume.voxels.copy(), sample.femur.voxels.copy()
     if voxels.dtype == np.int16:
         changed = np.clip(np.rint(changed), *INT16_RANGE)

@@ -18,6 +18,10 @@ from qctkit.geometry import FloatArray, Shape, Triple
 
 Array = NDArray[np.float32]
 
+FINE_MM3 = 2.0
+"""Volume of a voxel up to which the lengths below hold; with coarser ones they grow in proportion,
+so that a cube holds as many voxels."""
+
 DEPTHS_MM = (-8.0, 8.0)
 FADE_MM = 2.0
 """Depths that profiles hold, fading out towards both: they reach a thick cortex with its blur, and
@@ -56,19 +60,27 @@ def smooth_depth(depth_mm: Array, spacing_mm: Triple) -> Array:
     return once + _gaussian(depth_mm - once, spacing_mm)
 
 
+def _coarseness(spacing_mm: Triple) -> float:
+    """Return how many times coarser than fine a grid is."""
+    volume_mm3 = float(np.prod(spacing_mm))
+    return float(max(volume_mm3 / FINE_MM3, 1.0) ** (1 / 3))
+
+
 @dataclass(frozen=True, eq=False)
 class Cubes:
-    """Cubes of ``PLACE_MM`` that cover places of a grid of voxels.
+    """Cubes of ``PLACE_MM`` that cover places of a grid of voxels, and steps of depth.
 
     Attributes:
         voxels: of a cube along ``(D, H, W)``.
         origin: where the middle of cube (0, 0, 0) lies, in voxels.
         shape: number of cubes along ``(D, H, W)``.
+        step_mm: of depth.
     """
 
     voxels: FloatArray
     origin: FloatArray
     shape: Shape
+    step_mm: float
 
     @classmethod
     def over(cls, places: Array, spacing_mm: Triple, common: FloatArray) -> "Cubes":
@@ -76,16 +88,23 @@ class Cubes:
 
         So all parts of a scan have their cubes in the same places.
         """
-        voxels = PLACE_MM / np.asarray(spacing_mm)
+        coarseness = _coarseness(spacing_mm)
+        voxels = PLACE_MM * coarseness / np.asarray(spacing_mm)
         low = np.floor((places.min(axis=1) - common) / voxels)
         high = np.ceil((places.max(axis=1) - common) / voxels)
         d, h, w = (int(n) for n in high - low + 1)
-        return cls(voxels, common + low * voxels, (d, h, w))
+        return cls(voxels, common + low * voxels, (d, h, w), DEPTH_STEP_MM * coarseness)
 
-    def index(self, places: Array) -> Array:
-        """Return places ``(3, V)`` in voxels as fractional numbers of cubes."""
-        index = (places - self.origin[:, None]) / self.voxels[:, None]
-        return np.asarray(index, dtype=np.float32)
+    @property
+    def depths(self) -> int:
+        """Number of depths."""
+        return int(np.ceil((DEPTHS_MM[1] - DEPTHS_MM[0]) / self.step_mm)) + 1
+
+    def index(self, places: Array, depth_mm: Array) -> Array:
+        """Return places ``(3, V)`` in voxels and depths as cubes and steps ``(4, V)``."""
+        cubes = (places - self.origin[:, None]) / self.voxels[:, None]
+        level = np.clip((depth_mm - DEPTHS_MM[0]) / self.step_mm, 0, self.depths - 1)
+        return np.asarray(np.concatenate([cubes, level[None]]), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +112,7 @@ class Profile:
     """HU by place and depth.
 
     Attributes:
-        hu: ``(d, h, w, K)`` of cubes of ``PLACE_MM`` and depths ``DEPTH_STEP_MM`` apart.
+        hu: ``(d, h, w, K)`` of cubes and depths.
         cubes: where they lie.
     """
 
@@ -103,17 +122,16 @@ class Profile:
     @classmethod
     def learned(cls, places: Array, depth_mm: Array, hu: Array, cubes: "Cubes") -> "Profile":
         """Return the mean HU by place and depth of voxels at ``places`` ``(3, V)``."""
-        depths = round((DEPTHS_MM[1] - DEPTHS_MM[0]) / DEPTH_STEP_MM) + 1
-        level = np.clip((depth_mm - DEPTHS_MM[0]) / DEPTH_STEP_MM, 0, depths - 1)
-        first = np.minimum(level.astype(int), depths - 2)
-        cube = np.rint(cubes.index(places)).astype(int)
-        at = np.ravel_multi_index((*cube, first), (*cubes.shape, depths))
+        shape = (*cubes.shape, cubes.depths)
+        *cube, level = cubes.index(places, depth_mm)
+        first = np.minimum(level.astype(int), cubes.depths - 2)
+        at = np.ravel_multi_index((*np.rint(cube).astype(int), first), shape)
 
         def summed(values: Array) -> NDArray[np.float64]:
             below, above = (1 - level + first) * values, (level - first) * values
-            size = int(np.prod(cubes.shape)) * depths
+            size = int(np.prod(shape))
             total = np.bincount(at, below, size) + np.bincount(at + 1, above, size)
-            return np.asarray(total.reshape(*cubes.shape, depths))
+            return np.asarray(total.reshape(shape))
 
         count, total = summed(np.ones_like(hu)), summed(hu)
         near_count, near = (_smoothed(one, PLACE_SIGMA) for one in (count, total))
@@ -124,8 +142,7 @@ class Profile:
 
     def __call__(self, places: Array, depth_mm: Array) -> Array:
         """Return HU ``(V,)`` at places ``(3, V)`` in voxels and depths ``(V,)``."""
-        level = (depth_mm - DEPTHS_MM[0]) / DEPTH_STEP_MM
-        index = np.concatenate([self.cubes.index(places), level[None]])
+        index = self.cubes.index(places, depth_mm)
         return np.asarray(ndimage.map_coordinates(self.hu, index, order=1, mode="nearest"))
 
 
@@ -214,7 +231,7 @@ def _shift_mm(near: NDArray[np.bool_], excess_hu: Array, slope: Array, spacing_m
 
 
 def _gaussian(values: Array, spacing_mm: Triple) -> Array:
-    sigma = DEPTH_SIGMA_MM / np.asarray(spacing_mm)
+    sigma = DEPTH_SIGMA_MM * _coarseness(spacing_mm) / np.asarray(spacing_mm)
     return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=3.0))
 
 

@@ -82,6 +82,21 @@ def test_noise_stays_where_it_was_while_tissue_moves(sample: Sample, frame: Femu
     assert new.std() == pytest.approx(old.std(), rel=0.05)
 
 
+def test_a_change_of_density_leaves_the_noise_as_strong_as_it_was(
+    sample: Sample, frame: FemurFrame
+) -> None:
+    edit = DensityField()
+    parameters = {name: zero[0] for name, zero in edit.start(1, VIEW).items()}
+    parameters["log_factor"] += np.log(0.6)
+    made = _render(sample, frame, edit, parameters)
+    core = ndimage.binary_erosion(sample.femur.voxels, iterations=3)
+    old, new = (one.voxels.astype(float) for one in (sample.volume, made.volume))
+    assert new[core].mean() == pytest.approx(0.6 * old[core].mean(), rel=0.1)
+    fine = [one - ndimage.uniform_filter(one, (0, 3, 3)) for one in (old, new)]
+    # In so few voxels not all noise can be told from bone; all scaled would be 0.6.
+    assert 0.8 < fine[1][core].std() / fine[0][core].std() < 1.05
+
+
 def test_slabs_give_what_the_whole_gives(
     sample: Sample, frame: FemurFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,7 +136,9 @@ def test_on_a_finer_grid_the_same_change_is_made(made: CohortFile, real: CohortF
     d, h, w = change.shape
     fine_change = _change(fine, fine_source).reshape(d, 2, h, 2, w, 2).mean(axis=(1, 3, 5))
     inside = ndimage.binary_erosion(source.femur.voxels)
-    assert np.corrcoef(change[inside], fine_change[inside])[0, 1] > 0.9
+    # An edge that moves is as sharp as its grid shows it, so that a voxel says less than a few.
+    about, fine_about = (ndimage.gaussian_filter(one, 1.0) for one in (change, fine_change))
+    assert np.corrcoef(about[inside], fine_about[inside])[0, 1] > 0.95
     size = np.sqrt(np.mean(change[inside] ** 2))
     assert abs((fine_change - change)[inside].mean()) < 0.1 * size
 
