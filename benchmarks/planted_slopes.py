@@ -22,10 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qctkit.analysis.bone_band import band_histogram, peaks_hu
 from qctkit.analysis.measures import CORTICAL, PEAK, TRABECULAR
 from qctkit.analysis.relations import Comparison, Rows, compare
-from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, depths
+from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, band_histogram, depths, peaks_hu
 from qctkit.simulate import Person, draw_person, simulate_person
 from qctkit.subject import ATTRIBUTES
 from qctkit.window import DEFAULT_BONE_BAND, DEFAULT_WINDOW

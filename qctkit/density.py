@@ -3,16 +3,19 @@
 Densities are in the unit of the voxels: HU, whether or not a calibration stands beside them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from qctkit.cohort import FemurMask
+from qctkit.geometry import Shape, Triple
 from qctkit.subject import AGE, SEX, WEIGHT, Subject
-from qctkit.volume import Volume
+from qctkit.volume import Volume, bounding_box
 from qctkit.window import DEFAULT_BONE_BAND, DEFAULT_WINDOW, BoneBand, Window
 
 CORE_DEPTH_MM = 5.0
@@ -26,6 +29,17 @@ HISTOGRAM_STEP_HU = 10.0
 SMOOTHING_HU = 25.0
 """Kernel of the bone-band histogram: about the noise of a clinical scan."""
 
+CONTEXT_HU = 200.0
+"""The histogram goes on so far to both sides of the band: whether a maximum near the band's edge
+stands out shows outside."""
+
+PROMINENCE = 0.1
+"""A peak stands out by this share of the band's highest value [A]: noise of the counts is about
+2 % of it after smoothing, and shoulders of a neighbouring peak less than 10 %."""
+
+Limits = tuple[float, float]
+"""Of the bone band, HU."""
+
 
 @dataclass(frozen=True)
 class DensityFigures:
@@ -35,14 +49,19 @@ class DensityFigures:
         trabecular_hu: mean HU deeper than 5 mm.
         cortical_hu: mean HU of the outer 3 mm, which the scanner's blur lowers.
         bone_band_share: share of the femur's voxels in the bone band.
-        bone_band_peak_hu: HU of the highest point of the smoothed histogram inside the band, or
-            None where the histogram has no peak there.
+        bone_band_peaks_hu: peaks of the smoothed histogram inside the band, HU, the highest first;
+            empty where it has none.
     """
 
     trabecular_hu: float
     cortical_hu: float
     bone_band_share: float
-    bone_band_peak_hu: float | None
+    bone_band_peaks_hu: tuple[float, ...]
+
+    @property
+    def bone_band_peak_hu(self) -> float | None:
+        """The highest peak in the band, HU, which may be one of several; None without one."""
+        return self.bone_band_peaks_hu[0] if self.bone_band_peaks_hu else None
 
 
 def measure_density(
@@ -64,46 +83,90 @@ def measure_density(
         trabecular_hu=float(values[core].mean()),
         cortical_hu=float(values[depth_mm <= max(SHELL_DEPTH_MM, float(depth_mm.min()))].mean()),
         bone_band_share=float(in_band.mean()),
-        bone_band_peak_hu=band_peak_hu(values, (low, high)),
+        bone_band_peaks_hu=peaks_hu(*band_histogram(values, (low, high)), (low, high)),
     )
 
 
-def depths(
-    femur: FemurMask, spacing_mm: tuple[float, float, float]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def depths(femur: FemurMask, spacing_mm: Triple) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return the mask, and the depth in mm of each of its voxels below the surface ``(V,)``."""
-    corners = [(axis.min(), axis.max() + 1) for axis in np.nonzero(femur.voxels)]
-    box = tuple(slice(int(a), int(b)) for a, b in corners)
-    depth = np.zeros(femur.voxels.shape, dtype=np.float64)
-    depth[box] = ndimage.distance_transform_edt(np.pad(femur.voxels[box], 1), sampling=spacing_mm)[
-        1:-1, 1:-1, 1:-1
-    ]
-    return femur.voxels, depth[femur.voxels]
+    inside = femur.voxels[bounding_box(femur.voxels)]
+    return femur.voxels, _depths(inside.shape, np.packbits(inside).tobytes(), spacing_mm)
 
 
-def bone_histogram(
-    values_hu: NDArray[np.floating], limits_hu: tuple[float, float]
+@lru_cache(maxsize=2)
+def _depths(shape: Shape, bits: bytes, spacing_mm: Triple) -> NDArray[np.float64]:
+    """Return the depths in a box; kept, since a sample's mask is its source's as a rule."""
+    inside = np.unpackbits(np.frombuffer(bits, np.uint8), count=math.prod(shape)).reshape(shape)
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing_mm)
+    found = np.asarray(depth[1:-1, 1:-1, 1:-1][inside.astype(bool)])
+    found.flags.writeable = False
+    return found
+
+
+def band_histogram(
+    values_hu: NDArray[np.floating], limits_hu: Limits
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return bin centres (HU) and the kernel-smoothed share of voxels per bin between limits."""
+    """Return bin centres (HU) and smoothed shares ``(B,)`` of a femur's voxels, band and context.
+
+    The kernel is Gaussian, with a standard deviation of 25 HU.
+    """
+    low, high = limits_hu[0] - CONTEXT_HU, limits_hu[1] + CONTEXT_HU
     margin = 4 * SMOOTHING_HU
-    edges = np.arange(limits_hu[0] - margin, limits_hu[1] + margin + 1, HISTOGRAM_STEP_HU)
+    edges = np.arange(low - margin, high + margin + 1, HISTOGRAM_STEP_HU)
     counts, _ = np.histogram(values_hu, edges)
     share = ndimage.gaussian_filter1d(
         counts / max(len(values_hu), 1), SMOOTHING_HU / HISTOGRAM_STEP_HU
     )
     centres = (edges[:-1] + edges[1:]) / 2
-    kept = (centres >= limits_hu[0]) & (centres <= limits_hu[1])
+    kept = (centres >= low) & (centres <= high)
     return centres[kept], share[kept]
 
 
-def band_peak_hu(values_hu: NDArray[np.floating], limits_hu: tuple[float, float]) -> float | None:
-    """Return the HU of the histogram's highest inner maximum in the band, None if it has none."""
-    centres, share = bone_histogram(values_hu, limits_hu)
-    inner = (share[1:-1] > share[:-2]) & (share[1:-1] >= share[2:])
-    if not inner.any():
-        return None
-    peaks = np.flatnonzero(inner) + 1
-    return float(centres[peaks[np.argmax(share[peaks])]])
+def peaks_hu(
+    centres: NDArray[np.float64], curve: NDArray[np.float64], limits_hu: Limits
+) -> tuple[float, ...]:
+    """Return the peaks in the band of a histogram of ``band_histogram``, HU, the highest first.
+
+    Between bins a peak is the vertex of a parabola.
+    """
+    inside = (centres >= limits_hu[0]) & (centres <= limits_hu[1])
+    top = float(curve[inside].max(initial=0.0))
+    if top <= 0.0:
+        return ()
+    maxima = np.flatnonzero((curve[1:-1] > curve[:-2]) & (curve[1:-1] >= curve[2:])) + 1
+    found = [
+        int(place)
+        for place in maxima[inside[maxima]]
+        if _prominence(curve, int(place)) >= PROMINENCE * top
+    ]
+    return tuple(
+        _vertex(centres, curve, place) for place in sorted(found, key=lambda one: -curve[one])
+    )
+
+
+def peaks_in_words(figures: DensityFigures) -> str:
+    """Return ``no peak``, ``one peak at 512 HU`` or ``2 peaks, the highest at 512 HU,``."""
+    peaks = figures.bone_band_peaks_hu
+    if not peaks:
+        return "no peak"
+    if len(peaks) == 1:
+        return f"one peak at {peaks[0]:.0f} HU"
+    return f"{len(peaks)} peaks, the highest at {peaks[0]:.0f} HU,"
+
+
+def _prominence(curve: NDArray[np.float64], place: int) -> float:
+    """Return by how much one must go down from a maximum, to either side, before going higher."""
+    higher = np.flatnonzero(curve > curve[place])
+    start = int(higher[higher < place].max(initial=-1)) + 1
+    stop = int(higher[higher > place].min(initial=len(curve)))
+    return float(curve[place] - max(curve[start : place + 1].min(), curve[place:stop].min()))
+
+
+def _vertex(centres: NDArray[np.float64], curve: NDArray[np.float64], place: int) -> float:
+    before, top, after = curve[place - 1 : place + 2]
+    bend = before - 2 * top + after
+    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return float(centres[place] + shift * (centres[1] - centres[0]))
 
 
 @dataclass(frozen=True)

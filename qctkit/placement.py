@@ -1,5 +1,6 @@
 """Where a sample's voxels lie in the scan that it was cut from, and the way back."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from qctkit.cohort import FemurMask, Record, Side
 from qctkit.errors import InputError
 from qctkit.geometry import FloatArray, Geometry, Shape
-from qctkit.volume import Volume
+from qctkit.volume import Volume, bounding_box
 
 CROP_MARGIN_MM = 20.0
 """Soft tissue kept around a femur that is cropped out."""
@@ -80,12 +81,8 @@ class Placement:
 
 def crop_femur(volume: Volume, femur: FemurMask) -> tuple[Volume, FemurMask, Placement]:
     """Return the box about a femur with 20 mm of its surroundings, and where it lies."""
-    margin = np.ceil(CROP_MARGIN_MM / np.asarray(volume.spacing_mm)).astype(int)
-    corners = [(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(femur.voxels)]
-    box = tuple(
-        slice(max(low - int(grow), 0), min(high + int(grow), size))
-        for (low, high), grow, size in zip(corners, margin, femur.voxels.shape, strict=True)
-    )
+    margin = [math.ceil(CROP_MARGIN_MM / one) for one in volume.spacing_mm]
+    box = bounding_box(femur.voxels, margin)
     geometry = volume.geometry.crop(box)
     cropped = Volume(volume.voxels[box], geometry, volume.unit, volume.calibration)
     d, h, w = (one.start for one in box)

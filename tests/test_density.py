@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import ndimage, signal
 
 from qctkit.cohort import FemurMask, MaskOrigin, Side
-from qctkit.density import DensityFigures, band_peak_hu, density_reference, measure_density
+from qctkit.density import (
+    DensityFigures,
+    band_histogram,
+    density_reference,
+    measure_density,
+    peaks_hu,
+    peaks_in_words,
+)
 from qctkit.geometry import Geometry
 from qctkit.subject import Sex, Subject
 from qctkit.volume import Volume
@@ -24,7 +33,7 @@ def test_known_shells_give_known_figures() -> None:
     assert figures.trabecular_hu == pytest.approx(200.0, abs=5.0)
     assert figures.cortical_hu == pytest.approx(1000.0, abs=0.1)
     assert figures.bone_band_share == 0.0
-    assert figures.bone_band_peak_hu is None
+    assert figures.bone_band_peaks_hu == ()
 
 
 def test_depth_is_measured_in_millimetres_not_voxels() -> None:
@@ -48,20 +57,65 @@ def test_a_thin_mask_gives_the_mean_of_its_deepest_voxels() -> None:
     assert figures.trabecular_hu == 100.0
 
 
-@pytest.mark.parametrize("planted", [400.0, 560.0, 750.0])
-def test_a_peak_is_found_where_it_was_planted(planted: float) -> None:
-    values = np.random.default_rng(0).normal(planted, 40.0, 50_000)
-    assert band_peak_hu(values, BAND_HU) == pytest.approx(planted, abs=20.0)
+def _values(*middles: float) -> NDArray[np.float64]:
+    """Return marrow, and a mode of bone at each middle."""
+    random = np.random.default_rng(0)
+    modes = [random.normal(middle, 50.0, 4000) for middle in middles]
+    return np.concatenate([random.normal(40.0, 60.0, 20000), *modes])
 
 
-def test_a_histogram_that_only_falls_has_no_peak() -> None:
-    values = np.random.default_rng(0).exponential(300.0, 2_000_000)
-    assert band_peak_hu(values, BAND_HU) is None
+def _peaks(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return peaks_hu(*band_histogram(values, BAND_HU), BAND_HU)
 
 
-@pytest.mark.parametrize("outside", [250.0, 900.0])
-def test_a_peak_outside_the_band_is_none(outside: float) -> None:
-    assert band_peak_hu(np.random.default_rng(0).normal(outside, 10.0, 9999), BAND_HU) is None
+@pytest.mark.parametrize("middle", [340.0, 500.0, 790.0])
+def test_one_mode_is_one_peak_where_it_lies(middle: float) -> None:
+    assert _peaks(_values(middle)) == pytest.approx((middle,), abs=10.0)
+
+
+def test_several_modes_are_several_peaks_the_highest_first() -> None:
+    found = _peaks(_values(400.0, 650.0, 650.0))
+    assert found == pytest.approx((650.0, 400.0), abs=15.0)
+
+
+@pytest.mark.parametrize("middle", [250.0, 880.0])
+def test_a_mode_outside_the_band_is_no_peak_of_it(middle: float) -> None:
+    assert _peaks(_values(middle)) == ()
+
+
+def test_a_ripple_on_a_slope_is_no_peak() -> None:
+    """A local maximum that stands out by less than a tenth of the band's highest value."""
+    centres, _ = band_histogram(np.zeros(0), BAND_HU)
+    slope = np.linspace(1.0, 0.2, len(centres))
+    ripple = 0.03 * np.exp(-(((centres - 560.0) / 20.0) ** 2))
+    curve = slope + ripple
+    assert (np.diff(np.sign(np.diff(curve))) < 0).any()
+    assert peaks_hu(centres, curve, BAND_HU) == ()
+    assert peaks_hu(centres, slope + 10 * ripple, BAND_HU) == pytest.approx((560.0,), abs=15.0)
+
+
+def test_prominence_is_what_scipy_calls_so() -> None:
+    random = np.random.default_rng(0)
+    centres, _ = band_histogram(np.zeros(0), BAND_HU)
+    found = 0
+    for _ in range(200):
+        curve = ndimage.gaussian_filter1d(random.random(len(centres)), 3.0)
+        band = (centres >= BAND_HU[0]) & (centres <= BAND_HU[1])
+        places, _ = signal.find_peaks(curve, prominence=0.1 * curve[band].max())
+        expected = sorted(places[band[places]], key=lambda one: -curve[one])
+        assert peaks_hu(centres, curve, BAND_HU) == pytest.approx(tuple(centres[expected]), abs=5.0)
+        found += len(expected)
+    assert found > 200
+
+
+@pytest.mark.parametrize(
+    ("middles", "words"),
+    [((), "no peak"), ((500.0,), "one peak at"), ((400.0, 650.0), "2 peaks, the highest at")],
+)
+def test_none_one_and_several_peaks_are_said(middles: tuple[float, ...], words: str) -> None:
+    found = DensityFigures(200.0, 600.0, 0.1, _peaks(_values(*middles)))
+    assert peaks_in_words(found).startswith(words)
+    assert (found.bone_band_peak_hu is None) == (not middles)
 
 
 def _planted(count: int, slope: float) -> tuple[list[Subject], list[DensityFigures]]:
@@ -71,7 +125,7 @@ def _planted(count: int, slope: float) -> tuple[list[Subject], list[DensityFigur
         Subject(f"P{i}", Sex.M if i % 2 else Sex.F, float(a), float(w))
         for i, (a, w) in enumerate(zip(ages, weights, strict=True))
     ]
-    figures = [DensityFigures(400 + slope * a, 900 + 2 * w, 0.1, None)
+    figures = [DensityFigures(400 + slope * a, 900 + 2 * w, 0.1, ())
                for a, w in zip(ages, weights, strict=True)]  # fmt: skip
     return subjects, figures
 
@@ -103,5 +157,5 @@ def test_few_subjects_give_the_mean_alone() -> None:
 
 def test_an_attribute_that_does_not_vary_is_left_out() -> None:
     subjects = [Subject(f"P{i}", Sex.F, 40.0 + i, 70.0) for i in range(20)]
-    figures = [DensityFigures(400.0 - i, 900.0, 0.1, None) for i in range(20)]
+    figures = [DensityFigures(400.0 - i, 900.0, 0.1, ()) for i in range(20)]
     assert density_reference(subjects, figures).trabecular_hu.used == ("age_years",)

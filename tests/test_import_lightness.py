@@ -42,6 +42,11 @@ def test_augmenting_loads_neither_what_only_fits_nor_what_only_draws() -> None:
     assert loaded.isdisjoint({"matplotlib", "onnx", "onnxruntime", "sklearn"})
 
 
+def test_a_report_loads_torch_only_where_it_trains() -> None:
+    loaded = _loaded_by("import qctkit.pipeline.report")
+    assert loaded.isdisjoint({"onnxruntime", "scipy.stats", "sklearn", "torch"})
+
+
 def test_reading_by_onnx_loads_neither_torch_nor_what_only_fits() -> None:
     loaded = _loaded_by("import qctkit.pipeline.predict")
     assert loaded.isdisjoint({"matplotlib", "sklearn", "torch"})

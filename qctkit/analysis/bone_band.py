@@ -10,20 +10,11 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from qctkit.analysis.estimate import Estimate, percentiles, subject_draws
 from qctkit.cohort import Record
-from qctkit.density import bone_histogram
+from qctkit.density import Limits, peaks_hu
 from qctkit.geometry import FloatArray
-
-PROMINENCE = 0.1
-"""A peak stands out by this share of the band's highest value [A]: noise of the counts is about
-2 % of it after smoothing, and shoulders of a neighbouring peak less than 10 %."""
-
-CONTEXT_HU = 200.0
-"""The histogram goes on so far to both sides of the band: whether a maximum near the band's edge
-stands out shows outside."""
 
 PARTIAL_VOLUME_NOTE = (
     "The study's band, 300 to 820 HU in the default window, holds mostly voxels that are part "
@@ -104,36 +95,6 @@ class CohortPeak:
         return f"of {total} samples by themselves: {counts}"
 
 
-Limits = tuple[float, float]
-"""Of the bone band, HU."""
-
-
-def band_histogram(
-    values_hu: NDArray[np.floating], limits_hu: Limits
-) -> tuple[FloatArray, FloatArray]:
-    """Return bin centres (HU) and smoothed shares ``(B,)`` of a femur's voxels, band and context.
-
-    The kernel is Gaussian, with a standard deviation of 25 HU.
-    """
-    low, high = limits_hu
-    return bone_histogram(values_hu, (low - CONTEXT_HU, high + CONTEXT_HU))
-
-
-def peaks_hu(centres: FloatArray, curve: FloatArray, limits_hu: Limits) -> tuple[float, ...]:
-    """Return the peaks of a smoothed histogram in the band, HU, the highest first.
-
-    Between bins a peak is the vertex of a parabola.
-    """
-    inside = (centres >= limits_hu[0]) & (centres <= limits_hu[1])
-    top = float(curve[inside].max(initial=0.0))
-    if top <= 0.0:
-        return ()
-    found, _ = signal.find_peaks(curve, prominence=PROMINENCE * top)
-    found = found[inside[found]]
-    ordered = found[np.argsort(-curve[found], kind="stable")]
-    return tuple(_vertex(centres, curve, int(place)) for place in ordered)
-
-
 def cohort_peak(
     centres: FloatArray,
     curves: FloatArray,
@@ -163,13 +124,6 @@ def cohort_peak(
         low=np.quantile(drawn, 0.025, axis=0),
         high=np.quantile(drawn, 0.975, axis=0),
     )
-
-
-def _vertex(centres: FloatArray, curve: FloatArray, place: int) -> float:
-    before, top, after = curve[place - 1 : place + 2]
-    bend = before - 2 * top + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float(centres[place] + shift * (centres[1] - centres[0]))
 
 
 def _counts(numbers: Sequence[int]) -> dict[Peaks, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qctkit.analysis.bone_band import PARTIAL_VOLUME_NOTE, CohortPeak, cohort_peak, peaks_hu
+from qctkit.analysis.bone_band import PARTIAL_VOLUME_NOTE, CohortPeak, cohort_peak
 from qctkit.analysis.estimate import Estimate, mean_over_subjects, recorded
 from qctkit.analysis.measures import (
     CORTICAL,
@@ -17,6 +17,7 @@ from qctkit.analysis.measures import (
 )
 from qctkit.analysis.relations import LARGE_CORRELATION, Comparison, Relation, compare
 from qctkit.cohort import Record
+from qctkit.density import peaks_hu
 from qctkit.geometry import FloatArray
 from qctkit.subject import AGE, SEX, WEIGHT
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from qctkit.cohort import Record
 from qctkit.geometry import FloatArray
@@ -68,7 +68,7 @@ def jackknife(statistic: Statistic, groups: Sequence[str] | NDArray[np.str_]) ->
     error = jackknife_error(statistic, names, value)
     if error is None:
         return Estimate(value, None, None, len(subjects))
-    reach = error * float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(subjects) - 1))
+    reach = error * float(stdtrit(len(subjects) - 1, 0.5 + CONFIDENCE / 2))
     return Estimate(value, value - reach, value + reach, len(subjects))
 
 
@@ -89,10 +89,10 @@ def p_of_zero(estimate: Estimate) -> float | None:
     if estimate.low is None or estimate.high is None:
         return None
     degrees = estimate.subjects - 1
-    error = (estimate.high - estimate.low) / 2 / stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)
+    error = (estimate.high - estimate.low) / 2 / stdtrit(degrees, 0.5 + CONFIDENCE / 2)
     if error == 0.0:
         return 1.0 if estimate.value == 0.0 else 0.0
-    return float(2 * stats.t.sf(abs(estimate.value) / error, degrees))
+    return float(2 * stdtr(degrees, -abs(estimate.value) / error))
 
 
 def mean_over_subjects(values: FloatArray, groups: NDArray[np.str_]) -> Estimate | None:

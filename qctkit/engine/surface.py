@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from qctkit.geometry import FloatArray, Shape, Triple
+from qctkit.volume import bounding_box
 
 Array = NDArray[np.float32]
 
@@ -171,7 +172,7 @@ class Surface:
         near, correction = _is_near(depth_mm), np.zeros_like(depth_mm)
         if not near.any():
             return cls((), correction)
-        (box,) = ndimage.find_objects(near.astype(np.int8))
+        box = bounding_box(near)
         places, near_hu = np.argwhere(near).T.astype(np.float32), hu[near]
         cubes = Cubes.over(places, spacing_mm, common)
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from qctkit.analysis.affine import affine_and_noise
-from qctkit.analysis.bone_band import band_histogram
 from qctkit.analysis.density import Band, DensityAnalysis, analyse_density
 from qctkit.analysis.realism import Realism, analyse_realism
 from qctkit.calibration import Calibration
 from qctkit.cohort import FemurMask, Record, Sample
+from qctkit.density import band_histogram
 from qctkit.errors import CohortFileError, InputError
 from qctkit.pipeline.measure import Seen, appearance, measure_sample, measured
 from qctkit.progress import Progress

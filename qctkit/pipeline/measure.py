@@ -1,5 +1,6 @@
 """Scans to what the cohort figures compare: densities by region, features, noise, voxels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qctkit.analysis.bone_band import band_histogram, peaks_hu
-from qctkit.analysis.measures import MEASURES, PEAK, REGIONS, Measured
+from qctkit.analysis.measures import CORTICAL, MEASURES, PEAK, REGIONS, TRABECULAR, Measured
 from qctkit.analysis.noise import Noise, measure_noise
 from qctkit.analysis.realism import Appearance
 from qctkit.analysis.texture import texture_features
 from qctkit.cohort import Sample
-from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, measure_density
+from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, band_histogram, measure_density
 from qctkit.frame import FemurFrame, locate
 from qctkit.geometry import FloatArray, Shape, Triple
 from qctkit.predictors.features import (
@@ -28,7 +28,7 @@ from qctkit.predictors.features import (
 from qctkit.predictors.landmarks import Tissue, landmarks
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW, View, ViewImage, see
-from qctkit.volume import Mask
+from qctkit.volume import Box, Mask, bounding_box
 from qctkit.window import DEFAULT_BONE_BAND, BoneBand, Window
 
 BLOCK: Shape = (32, 64, 64)
@@ -91,13 +91,12 @@ def measure_sample(
     made = sample.synthesis
     limits = band.limits_hu(window)
     inside = sample.volume.voxels[sample.femur.voxels]
-    centres, histogram = band_histogram(inside.astype(np.float64), limits)
+    _, histogram = band_histogram(inside.astype(np.float64), limits)
     box, depth_mm = signed_depth(sample.femur.voxels, sample.volume.spacing_mm)
     figures = {
         **_whole(sample, window, band),
         **_regional(sample, frame, image, box, depth_mm),
         **_cortex(physical),
-        **_peak(sample, peaks_hu(centres, histogram, limits)),
     }
     return Seen(
         sample_id=sample.sample_id,
@@ -143,20 +142,17 @@ def appearance(seen: Sequence[Seen]) -> Appearance:
     )
 
 
-def signed_depth(femur: Mask, spacing_mm: Triple) -> tuple[tuple[slice, ...], FloatArray]:
+def signed_depth(femur: Mask, spacing_mm: Triple) -> tuple[Box, FloatArray]:
     """Return a box about a femur ``(D, H, W)``, and the depth below its surface there, mm.
 
     Negative outside; each voxel's distance to the nearest across the surface.
     """
-    box = []
-    for axis, step, size in zip(np.nonzero(femur), spacing_mm, femur.shape, strict=True):
-        margin = int(np.ceil(MARGIN_MM / step))
-        box.append(slice(max(int(axis.min()) - margin, 0), min(int(axis.max()) + margin + 1, size)))
-    inside = femur[tuple(box)]
+    box = bounding_box(femur, [math.ceil(MARGIN_MM / step) for step in spacing_mm])
+    inside = femur[box]
     # The scan's edge is a surface too where the femur is cut off, as it is for measure_density.
     inner = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
     outer = ndimage.distance_transform_edt(~inside, sampling=spacing_mm)
-    return tuple(box), np.asarray(inner - outer)
+    return box, np.asarray(inner - outer)
 
 
 def _whole(sample: Sample, window: Window, band: BoneBand) -> dict[str, float]:
@@ -168,22 +164,14 @@ def _whole(sample: Sample, window: Window, band: BoneBand) -> dict[str, float]:
         "bone_band_share": found.bone_band_share,
         "volume_cm3": litres / 1000.0,
     }
+    if found.bone_band_peak_hu is not None:
+        figures[PEAK] = found.bone_band_peak_hu
     line = sample.volume.calibration
     if line is not None:
-        for name in ("trabecular", "cortical"):
-            hu = np.array([figures[f"{name}_hu"]])
-            figures[f"{name}_mg_cm3"] = float(line.density_mg_cm3(hu)[0])
+        for name in (one for one in (TRABECULAR, CORTICAL, PEAK) if one in figures):
+            density = line.density_mg_cm3(np.array([figures[name]]))
+            figures[f"{name.removesuffix('_hu')}_mg_cm3"] = float(density[0])
     return figures
-
-
-def _peak(sample: Sample, peaks: tuple[float, ...]) -> dict[str, float]:
-    if not peaks:
-        return {}
-    line = sample.volume.calibration
-    found = {PEAK: peaks[0]}
-    if line is not None:
-        found["bone_band_peak_mg_cm3"] = float(line.density_mg_cm3(np.array([peaks[0]]))[0])
-    return found
 
 
 def _cortex(physical: FloatArray) -> dict[str, float]:
@@ -209,7 +197,7 @@ def _regional(
     sample: Sample,
     frame: FemurFrame,
     image: ViewImage,
-    box: tuple[slice, ...],
+    box: Box,
     depth_mm: FloatArray,
 ) -> dict[str, float]:
     inside = sample.femur.voxels[box]

@@ -46,23 +46,22 @@ def region_rows(density: Record) -> list[dict[str, str]]:
     ]
 
 
-def peak_sentences(density: Record) -> list[str]:
-    """Return where the band's peak is, and whether the source study's findings hold here."""
+def peak_sentences(peaks: Mapping[str, Record]) -> list[str]:
+    """Return where the band's peak is in real and in made scans, and how many have none."""
+    return [_peak(who, peaks[key]) for who, key in (("Real", "real"), ("Generated", "made"))]
+
+
+def study_sentences(density: Record) -> list[str]:
+    """Return whether the source study's findings on the band's peak hold here."""
     study = density["study"]
     findings = {
         "that the peak moves to the right as weight falls": "peak_moves_right_as_weight_falls",
         "that the peak hardly follows age": "weak_relation_with_age",
     }
     return [
-        *(
-            _peak(who, density["peak"][key])
-            for who, key in (("Real", "real"), ("Generated", "made"))
-        ),
-        *(
-            f"The source study saw {words}: in these real scans this "
-            f"{ANSWERS[study[key]['real']]}, in generated ones it {ANSWERS[study[key]['made']]}."
-            for words, key in findings.items()
-        ),
+        f"The source study saw {words}: in these real scans this "
+        f"{ANSWERS[study[key]['real']]}, in generated ones it {ANSWERS[study[key]['made']]}."
+        for words, key in findings.items()
     ]
 
 
@@ -135,7 +134,11 @@ def near_in_words(sample: Record) -> str:
 
 def _peak(who: str, peak: Record) -> str:
     total = sum(peak["samples"].values())
-    own = ", ".join(f"{count} have {state}" for state, count in peak["samples"].items() if count)
+    own = ", ".join(
+        f"{count} {'has' if count == 1 else 'have'} {state}"
+        for state, count in peak["samples"].items()
+        if count
+    )
     if peak["highest_hu"] is None:
         return f"{who}: the mean histogram has no peak in the band; of {total} scans {own}."
     others = ", ".join(f"{one:.0f}" for one in peak["peaks_hu"][1:])

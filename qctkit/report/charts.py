@@ -16,6 +16,7 @@ from qctkit.report.facts import DENSITIES, Array, MeasuredScan, ReportFacts
 from qctkit.report.training_words import title, unit
 from qctkit.report.vector import INK, MADE, MUTED, REAL, STYLE, THIRD
 from qctkit.subject import AGE, SEX, WEIGHT
+from qctkit.window import DEFAULT_BONE_BAND
 
 P = ParamSpec("P")
 
@@ -107,20 +108,25 @@ def density_chart(facts: ReportFacts) -> Figure:
 
 @_themed
 def band_chart(facts: ReportFacts) -> Figure:
-    """Return the bone-band histograms: the mean over scans, and where 90 % of them lie."""
+    """Return the bone-band histograms: the mean over subjects, and where 90 % of scans lie."""
     figure = Figure(figsize=(9.6, 3.0), layout="constrained")
     axes = figure.subplots()
-    for scans, colour, style, label in (
-        (_real(facts), REAL, "-", "real"),
-        (_made(facts), MADE, "--", "generated"),
+    limits = DEFAULT_BONE_BAND.limits_hu(facts.window)
+    shown = (facts.bins_hu >= limits[0]) & (facts.bins_hu <= limits[1])
+    bins = facts.bins_hu[shown]
+    for scans, who, colour, style, label in (
+        (_real(facts), "real", REAL, "-o", "real"),
+        (_made(facts), "made", MADE, "--^", "generated"),
     ):
-        curves = 100.0 * np.stack([one.histogram for one in scans])
+        curves = 100.0 * np.stack([one.histogram[shown] for one in scans])
         low, high = np.quantile(curves, (0.05, 0.95), axis=0)
-        axes.fill_between(facts.bins_hu, low, high, color=colour, alpha=0.13, linewidth=0)
-        axes.plot(facts.bins_hu, curves.mean(axis=0), style, color=colour, label=label)
+        axes.fill_between(bins, low, high, color=colour, alpha=0.13, linewidth=0)
+        mean = 100.0 * np.array(facts.peaks[who]["curve"]["mean"])[shown]
+        tops = [int(np.abs(bins - peak).argmin()) for peak in facts.peaks[who]["peaks_hu"]]
+        axes.plot(bins, mean, style, color=colour, label=label, markevery=tops)
     axes.set_xlabel(facts.unit)
     axes.set_ylabel("% of the femur's voxels\nper 10 HU")
-    axes.set_xlim(facts.bins_hu[0], facts.bins_hu[-1])
+    axes.set_xlim(limits)
     axes.set_ylim(bottom=0)
     axes.legend()
     fraction = axes.secondary_xaxis(

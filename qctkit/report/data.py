@@ -49,6 +49,7 @@ def report_record(facts: ReportFacts) -> Record:
             for one in changes_read(facts.made)
         ],
         "bone_band_bins_hu": facts.bins_hu.tolist(),
+        "bone_band_peak": dict(facts.peaks),
         "real": [_scan(one) for one in facts.real],
         "made": [
             {
@@ -56,6 +57,9 @@ def report_record(facts: ReportFacts) -> Record:
                 "source_sample_id": one.source.sample_id,
                 "changed_outside": one.changed_outside,
                 "change_hu": one.change_hu,
+                "spreads": dict(one.spreads),
+                "noise_power_ratios": dict(one.noise),
+                "noise_in_femur": one.noise_in_femur,
                 "strains": dict(one.strains),
                 "record": one.record,
             }
@@ -75,7 +79,8 @@ def _scan(scan: MeasuredScan) -> Row:
         "subject_id": scan.subject.subject_id,
         **{name: scan.subject.stated(name) for name in scan.subject.attributes},
         **{name: _number(scan.figures[name]) for name in DENSITIES},
-        "bone_band_histogram": scan.histogram.tolist(),
+        "bone_band_peaks_hu": list(scan.peaks_hu),
+        "bone_band_histogram": [float(f"{one:.4g}") for one in scan.histogram],
     }
 
 
@@ -87,8 +92,17 @@ def _made(one: MadeScan) -> Row:
         "closest_call": one.closest_call,
         "voxels_changed_outside": one.changed_outside,
         "femur_change_hu": one.change_hu,
-        **{name: _number(one.scan.figures[name]) for name in DENSITIES},
-        **{f"source_{name}": _number(one.source.figures[name]) for name in DENSITIES},
+        **{f"{name.removesuffix('_hu')}_spreads": value for name, value in one.spreads.items()},
+        **{f"noise_{name}_power_ratio": value for name, value in one.noise.items()},
+        **_densities(one.scan),
+        **{f"source_{name}": value for name, value in _densities(one.source).items()},
+    }
+
+
+def _densities(scan: MeasuredScan) -> Row:
+    return {
+        **{name: _number(scan.figures[name]) for name in DENSITIES},
+        "bone_band_peaks": len(scan.peaks_hu),
     }
 
 

@@ -20,7 +20,7 @@ DENSITIES = {
     "trabecular_hu": "trabecular density",
     "cortical_hu": "cortical density",
     "bone_band_share": "share of the femur in the bone band",
-    "bone_band_peak_hu": "peak in the bone band",
+    "bone_band_peak_hu": "highest peak in the bone band",
     "femur_ml": "volume of the femur",
 }
 """What is measured of every scan, in words."""
@@ -34,7 +34,8 @@ class MeasuredScan:
         sample_id: its name in the cohort file.
         subject: whom its labels describe.
         figures: by name as in ``DENSITIES``; NaN where there is none, such as no peak.
-        histogram: share of the femur's voxels in each bin of the bone band ``(B,)``.
+        peaks_hu: of its histogram in the bone band, the highest first.
+        histogram: share of the femur's voxels in each bin of the bone band and about it ``(B,)``.
         thumbnail: a coronal slice, as a data address.
         spacing_mm: of its voxels, along the array's axes.
     """
@@ -42,6 +43,7 @@ class MeasuredScan:
     sample_id: str
     subject: Subject
     figures: Mapping[str, float]
+    peaks_hu: Sequence[float]
     histogram: Array
     thumbnail: str
     spacing_mm: tuple[float, float, float]
@@ -60,6 +62,7 @@ class MadeScan:
             line of real subjects on sex, age and weight.
         noise: power in even soft tissue over the source's, by grain; empty where hardly any of it
             changed.
+        noise_in_femur: share of that tissue that lies in the femur: marrow and thin bone.
         strains: by validator, how much of what it tolerates is used up; 1 is the limit.
     """
 
@@ -70,6 +73,7 @@ class MadeScan:
     change_hu: float
     spreads: Mapping[str, float]
     noise: Mapping[str, float]
+    noise_in_femur: float
     strains: Mapping[str, float]
 
     @property
@@ -92,7 +96,9 @@ class ReportFacts:
         window: of the real cohort.
         scale: what the scans' HU mean.
         spreads: of each real scan, as those of a made one.
-        bins_hu: centres of the bone band's bins ``(B,)``.
+        bins_hu: centres of the histograms' bins ``(B,)``.
+        peaks: of the mean histogram of ``real`` and of ``made`` scans, with what is known of them,
+            as ``qctkit.analysis.bone_band.CohortPeak.record`` gives it.
         real, made: the scans.
         refused: records of refused candidates.
         made_path, real_path: as the user gave them, for the commands that the page shows.
@@ -106,6 +112,7 @@ class ReportFacts:
     scale: CohortScale
     spreads: Sequence[Mapping[str, float]]
     bins_hu: Array
+    peaks: Mapping[str, Record]
     real: Sequence[MeasuredScan]
     made: Sequence[MadeScan]
     refused: Sequence[Record]
@@ -129,6 +136,11 @@ class ReportFacts:
     def subjects(self) -> int:
         """How many people the real scans are of."""
         return len({one.subject.subject_id for one in self.real})
+
+    @property
+    def sources(self) -> int:
+        """How many people the made samples were made from."""
+        return len({one.source.subject.subject_id for one in self.made})
 
     @property
     def carried(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from qctkit.cohort import Record
 from qctkit.report.facts import ReportFacts
-from qctkit.report.training_words import title, unit
+from qctkit.report.training_words import joined, title, unit
 from qctkit.subject import AGE, SEX, WEIGHT
 
 SCANNED = {SEX.name: "women", AGE.name: "age", WEIGHT.name: "weight"}
@@ -22,10 +22,12 @@ def methods(facts: ReportFacts) -> str:
             _targets(facts),
             f"Each candidate was made by input optimisation: the parameters of the edit "
             f"({' then '.join(record['edits'])}: {run['edit']}) were fitted with the predictors "
-            f"frozen, on a grid of {_by(record['view']['shape'])} voxels of "
+            f"frozen, in up to {max(one.record['steps'] for one in facts.made)} steps, on a grid "
+            f"of {_by(record['view']['shape'])} voxels of "
             f"{_spacing(record['view']['spacing_mm'])} mm in the femur's own frame, in batches of "
             f"{run['batch']}, {_preserved(run['preservation'])}, and applied once to the scan at "
             "its full resolution.",
+            _read(record["readings"]),
             _judged(facts),
             _trained(run["predictors"]),
             f"Cohort fingerprint {run['cohort_fingerprint'][:16]}; seed {run['seed']}; "
@@ -42,11 +44,11 @@ def _scans(facts: ReportFacts) -> str:
         for name in (AGE.name, WEIGHT.name)
         if (values := [value for one in known if (value := one.value(name)) is not None])
     ]
-    parts = "; ".join([f"{women} of women", *ranges])
+    parts = "; ".join([f"{women} scans of women", *ranges])
     return (
-        f"The sources were {len(facts.real)} scans of {facts.subjects} subjects ({parts}); voxels "
-        f"are in {facts.scale.in_words}, and networks saw them in a window of "
-        f"{facts.window.low_hu:.0f} to {facts.window.high_hu:.0f} HU."
+        f"The real cohort holds {len(facts.real)} scans of {facts.subjects} subjects ({parts}), of "
+        f"whom {facts.sources} were sources; voxels are in {facts.scale.in_words}, and networks "
+        f"saw them in a window of {facts.window.low_hu:.0f} to {facts.window.high_hu:.0f} HU."
     )
 
 
@@ -56,13 +58,28 @@ def _targets(facts: ReportFacts) -> str:
             "No attribute was carried, so that samples keep all labels of their source and vary "
             "in density within what real subjects of equal attributes show."
         )
-    names = ", ".join(title(one).lower() for one in facts.carried)
+    names = joined([title(one).lower() for one in facts.carried])
     limits = f" with {'; '.join(facts.run['limits'])}" if facts.run["limits"] else ""
     how = (
         "were given" if facts.run["targets"]
         else f"were drawn from the joint distribution in the real cohort{limits}"
     )  # fmt: skip
     return f"Targets {how}; the recipe changed {names}, and every other label is the source's own."
+
+
+def _read(readings: Sequence[Record]) -> str:
+    """Return which predictors drove the change, and which only read it."""
+    roles = {"loop": "in the loop", "reader": "outside the loop, by which the change was judged"}
+    words = [
+        f"{joined(names)} {where}"
+        for role, where in roles.items()
+        if (
+            names := list(
+                dict.fromkeys(one["predictor"] for one in readings if one["role"] == role)
+            )
+        )
+    ]
+    return f"Predictors were {'; '.join(words)}." if words else ""
 
 
 def _judged(facts: ReportFacts) -> str:

@@ -19,6 +19,7 @@ from qctkit.report.analysis_words import (
     realism_rows,
     region_rows,
     slope_rows,
+    study_sentences,
 )
 from qctkit.report.assets import asset
 from qctkit.report.change import ChangeRead, changes_read
@@ -26,7 +27,7 @@ from qctkit.report.choice import Chosen
 from qctkit.report.facts import DENSITIES, Array, MadeScan, MeasuredScan, ReportFacts
 from qctkit.report.methods import methods
 from qctkit.report.stack import LEVELS_HU
-from qctkit.report.training_words import shown, title
+from qctkit.report.training_words import joined, shown, title
 from qctkit.report.vector import as_svg
 from qctkit.report.verdicts import five_verdicts
 from qctkit.subject import AGE, ATTRIBUTES, WEIGHT, Subject
@@ -105,7 +106,9 @@ def _head(facts: ReportFacts) -> Record:
         "made_name": facts.made_path.name,
         "real_name": facts.real_path.name,
         "subjects": facts.subjects,
-        "simulated": any(one.subject.origin(AGE.name) == "simulated" for one in facts.real),
+        "sources": facts.sources,
+        "who": "simulated subject" if _simulated(facts) else "subject",
+        "simulated": _simulated(facts),
         "carried_words": _carried(facts),
         "five": five_verdicts(facts),
         "candidates": facts.candidates,
@@ -225,12 +228,13 @@ def _cohorts(facts: ReportFacts) -> Record:
             else None,
             "density": _chart(charts.density_chart(facts), _density_in_words(facts)),
             "relation": _chart(charts.relation_chart(facts, relations), _relation_in_words(facts)),
-            "band": _chart(charts.band_chart(facts), _band_in_words(facts)),
+            "band": _chart(charts.band_chart(facts), _band_in_words()),
         },
         "table": [_row(facts, name, words) for name, words in DENSITIES.items()],
         "relations": slope_rows(density) if density else [],
         "regions": region_rows(density) if density else [],
-        "study": peak_sentences(density) if density else [],
+        "peaks": peak_sentences(facts.peaks),
+        "study": study_sentences(density) if density else [],
         "band_words": f"{DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window, "
         f"{low:.0f} to {high:.0f} {facts.unit}",
         **_real_or_fake(facts),
@@ -259,10 +263,14 @@ def caption(subject: Subject) -> str:
     return ", ".join(one for one in known if one) or "nothing known"
 
 
+def _simulated(facts: ReportFacts) -> bool:
+    return any(one.subject.origin(AGE.name) == "simulated" for one in facts.real)
+
+
 def _carried(facts: ReportFacts) -> str:
     if not facts.carried:
         return "No attribute is carried: every label is the source’s own."
-    names = " and ".join(title(one).lower() for one in facts.carried)
+    names = joined([title(one).lower() for one in facts.carried])
     return f"It was asked to change {names}; every other label is the source’s own."
 
 
@@ -287,7 +295,9 @@ def _row(facts: ReportFacts, name: str, words: str) -> Record:
         "name": f"{words}, {unit}",
         "real": _spread(scale * charts.figure_values(facts.real, name), digits),
         "made": _spread(scale * made, digits),
-        "change": f"{scale * change.mean():+.{digits}f}" if len(change) else "",
+        "change": f"{round(scale * change.mean(), digits) + 0.0:+.{digits}f}"
+        if len(change)
+        else "",
     }
 
 
@@ -302,7 +312,8 @@ def _spread(values: Array, digits: int) -> str:
     known = values[np.isfinite(values)]
     if not len(known):
         return "none"
-    few = f"; {len(values) - len(known)} have none" if len(known) < len(values) else ""
+    missing = len(values) - len(known)
+    few = f"; {missing} {'has' if missing == 1 else 'have'} none" if missing else ""
     return f"{known.mean():.{digits}f} ± {known.std(ddof=min(len(known) - 1, 1)):.{digits}f}{few}"
 
 
@@ -330,7 +341,8 @@ def _changes_in_words(changes: Sequence[ChangeRead]) -> str:
     )
     return (
         "Change that each predictor read against the change expected of a real person, with the "
-        f"line of equality, dashed. Read per unit expected: {gains}."
+        f"line of equality, dashed; sex as the log odds of being male. Read per unit expected: "
+        f"{gains}."
     )
 
 
@@ -359,19 +371,18 @@ def _relation_in_words(facts: ReportFacts) -> str:
                 r = np.corrcoef(x[known], y[known])[0, 1]
                 found.append(f"{title(name).lower()}, {who}: r {r:.2f}")
     return (
-        "Trabecular density, cortical density and the peak in the bone band against age and "
-        f"weight, a dot a scan. Trabecular density with {'; '.join(found) or 'too few scans'}."
+        "Trabecular density, cortical density and the highest peak in the bone band against age "
+        "and weight, a dot a scan. Where a femur has several peaks, the highest may be another one "
+        "than its neighbour's, and the dots part into two levels. Trabecular density with "
+        f"{'; '.join(found) or 'too few scans'}."
     )
 
 
-def _band_in_words(facts: ReportFacts) -> str:
-    tops = []
-    for scans, who in ((facts.real, "real"), ([one.scan for one in facts.made], "generated")):
-        mean = np.mean([one.histogram for one in scans], axis=0)
-        tops.append(f"{who} highest at {facts.bins_hu[int(mean.argmax())]:.0f} {facts.unit}")
+def _band_in_words() -> str:
     return (
-        "Share of the femur's voxels by density in the bone band, mean over scans and the range "
-        f"of 90 % of them: {', '.join(tops)}."
+        "Share of the femur's voxels by density in the bone band: mean over subjects, with a mark "
+        "at each peak of it, and the range of 90 % of scans. A peak stands out from both sides by "
+        "a tenth of the band's highest value, here and in all figures of this page."
     )
 
 

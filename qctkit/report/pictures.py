@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qctkit.calibration import Calibration
 from qctkit.cohort import Sample
-from qctkit.density import bone_histogram
+from qctkit.density import band_histogram
 from qctkit.geometry import Geometry
 from qctkit.window import DEFAULT_BONE_BAND, Window
 
@@ -100,8 +100,9 @@ def _histograms(axes: Any, source: Sample, made: Sample, window: Window) -> None
     lines = ((source, "source", "--", "#222222"), (made, "sample", "-", "#c02020"))
     for sample, label, style, colour in lines:
         values = sample.volume.voxels[inside].astype(np.float64)
-        centres, share = bone_histogram(values, limits)
-        axes.plot(centres, 100 * share, style, label=label, color=colour)
+        centres, share = band_histogram(values, limits)
+        shown = (centres >= limits[0]) & (centres <= limits[1])
+        axes.plot(centres[shown], 100 * share[shown], style, label=label, color=colour)
     band = f"bone band {DEFAULT_BONE_BAND.low} to {DEFAULT_BONE_BAND.high} of the window"
     axes.set_xlabel(f"{source.volume.scale_label}\n{band}")
     axes.set_ylabel("share of the femur's voxels per 10 HU, %")

@@ -224,7 +224,7 @@ function shown(name, value) {
 
 function read(name, value) {
   if (name !== "sex") return value.toFixed(1);
-  return `${Math.round(100 / (1 + Math.exp(-value)))} % male`;
+  return `${Math.round(100 / (1 + Math.exp(-value)))}% male`;
 }
 
 function details() {

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import math
 import zlib
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,9 +13,9 @@ from scipy import ndimage
 
 from qctkit.cohort import Sample
 from qctkit.geometry import Geometry, Shape, Triple
+from qctkit.volume import Box, bounding_box
 
 Hu: TypeAlias = NDArray[np.int16]
-Box: TypeAlias = tuple[slice, slice, slice]
 
 MARGIN_MM = 8.0
 """Shown around the femur: enough to see what lies beside it."""
@@ -67,19 +68,8 @@ def stack_of(sample: Sample, box: Box) -> Stack:
 
 def box_around(sample: Sample, margin_mm: float = MARGIN_MM) -> Box:
     """Return the box of array indices that holds the femur and a margin."""
-    d, h, w = (
-        slice(
-            max(int(axis.min() - margin_mm / spacing), 0),
-            min(int(axis.max() + margin_mm / spacing) + 1, length),
-        )
-        for axis, spacing, length in zip(
-            np.nonzero(sample.femur.voxels),
-            sample.volume.spacing_mm,
-            sample.femur.voxels.shape,
-            strict=True,
-        )
-    )
-    return d, h, w
+    margin = [math.ceil(margin_mm / one) for one in sample.volume.spacing_mm]
+    return bounding_box(sample.femur.voxels, margin)
 
 
 def widest(sample: Sample, box: Box) -> tuple[int, int, int]:

@@ -15,6 +15,12 @@ def title(name: str) -> str:
     return name.removesuffix(f"_{unit}").replace("_", " ").capitalize()
 
 
+def joined(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: ``sex, age and weight``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def is_binary(name: str) -> bool:
     """Whether an attribute has two values."""
     return ATTRIBUTES[name].kind == "binary"

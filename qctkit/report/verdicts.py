@@ -100,9 +100,9 @@ def change_verdict(changes: Sequence[ChangeRead], facts: ReportFacts) -> Judgeme
     return Judgement(
         question,
         _graded(worst.gain, GAIN_GOOD, GAIN_FAIR),
-        f"{worst.gain:.0%} of the change",
-        "Predictors outside the loop read, for each unit of change expected of a real person: "
-        f"{words}.",
+        f"{title(worst.attribute).lower()}: {worst.gain:.0%} of the change",
+        "What predictors outside the loop read for each unit of change expected of a real person, "
+        f"the worst above: {words}.",
     )
 
 
@@ -135,7 +135,7 @@ def density_verdict(facts: ReportFacts) -> Judgement:
     return Judgement(
         "Are densities those of real people?",
         grade,
-        f"{share:.0%} as in real people",
+        f"{share:.0%}; of real scans {real:.0%}",
         "Trabecular and cortical density both lie within two spreads of the real cohort's line on "
         f"sex, age and weight in {share:.0%} of samples, and in {real:.0%} of the real scans "
         "(measured anew for this page).",
@@ -153,17 +153,21 @@ def noise_verdict(made: Sequence[MadeScan]) -> Judgement:
     if not measured:
         return Judgement(
             question, State.GOOD, "untouched",
-            "Hardly any even soft tissue was changed, so the noise there is the source's own.",
+            "Hardly any even tissue between -150 and 150 HU was changed, so that the noise in "
+            "such tissue is the source's own. In bone it cannot be told from the bone's texture.",
         )  # fmt: skip
     means = {name: float(np.mean([one[name] for one in measured])) for name in measured[0]}
     furthest = max(means.values(), key=lambda one: abs(one - 1.0))
     each = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
+    in_femur = float(np.mean([one.noise_in_femur for one in made if one.noise]))
     return Judgement(
         question,
         _graded(furthest, (1 - NOISE_GOOD, 1 + NOISE_GOOD), (1 - NOISE_FAIR, 1 + NOISE_FAIR)),
         f"{furthest:.2f} × the source's power",
-        f"Mean noise power in even soft tissue of {len(measured)} samples, over their sources', by "
-        f"grain (measured anew for this page): {each}.",
+        f"Mean noise power of {len(measured)} samples over their sources', by grain, in what was "
+        f"changed of even tissue between -150 and 150 HU: {each}. Of that tissue {in_femur:.0%} "
+        "lies in the femur, as marrow and thin bone, the rest around it (measured anew for this "
+        "page).",
     )
 
 

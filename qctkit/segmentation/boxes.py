@@ -1,27 +1,11 @@
-"""The part of an array that holds something."""
+"""The part of an array about a point."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from qctkit.geometry import FloatArray
-from qctkit.volume import Mask
-
-Box = tuple[slice, slice, slice]
-
-
-def bounding_box(mask: Mask, margin: int = 0) -> Box:
-    """Return the slices that hold a mask ``(D, H, W)`` and a margin of voxels, or all of it.
-
-    An empty mask has the whole array as its box.
-    """
-    slices = []
-    for axis, length in enumerate(mask.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        seen = np.flatnonzero(mask.any(axis=others))
-        first, last = (seen[0], seen[-1]) if len(seen) else (0, length - 1)
-        slices.append(slice(max(0, int(first) - margin), min(length, int(last) + 1 + margin)))
-    return slices[0], slices[1], slices[2]
+from qctkit.volume import Box
 
 
 def box_about(centre: Sequence[float] | FloatArray, reach: float, shape: tuple[int, ...]) -> Box:

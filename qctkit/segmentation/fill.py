@@ -3,8 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from qctkit.segmentation.boxes import bounding_box
-from qctkit.volume import Mask
+from qctkit.volume import Mask, bounding_box
 
 
 def fill_planes(mask: Mask, largest_hole: int) -> Mask:

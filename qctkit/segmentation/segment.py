@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry, Triple
-from qctkit.segmentation.boxes import Box, bounding_box
 from qctkit.segmentation.doubts import find_doubts
 from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur
@@ -17,7 +16,7 @@ from qctkit.segmentation.heads import HeadCandidate, find_heads
 from qctkit.segmentation.metal import find_metal, metal_near
 from qctkit.segmentation.spheres import Ball
 from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface, find_surface
-from qctkit.volume import Mask, Volume
+from qctkit.volume import Box, Mask, Volume, bounding_box
 
 SEARCH_MM = 2.0
 LARGEST_SCAN_MM = 1500.0

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from qctkit.contracts import Candidate, Verdict
-from qctkit.density import DensityFigures, DensityLine, DensityReference, measure_density
+from qctkit.density import (
+    DensityFigures,
+    DensityLine,
+    DensityReference,
+    measure_density,
+    peaks_in_words,
+)
 from qctkit.subject import Subject
 
 SPREADS_ALLOWED = 2.5
@@ -43,9 +49,10 @@ class Density:
             "bone_band_share_before": before.bone_band_share,
             "bone_band_share_after": after.bone_band_share,
         }
-        for name, peak in (("before", before), ("after", after)):
-            if peak.bone_band_peak_hu is not None:
-                figures[f"bone_band_peak_{name}_hu"] = peak.bone_band_peak_hu
+        for name, one in (("before", before), ("after", after)):
+            figures[f"bone_band_peaks_{name}"] = float(len(one.bone_band_peaks_hu))
+            if one.bone_band_peak_hu is not None:
+                figures[f"bone_band_peak_{name}_hu"] = one.bone_band_peak_hu
         return Verdict(
             self.name,
             trabecular <= allowed_trabecular and cortical <= allowed_cortical,
@@ -55,13 +62,14 @@ class Density:
             f"{allowed_trabecular:.1f}); cortical {before.cortical_hu:.0f} to "
             f"{after.cortical_hu:.0f} HU, {cortical:.1f} (at most {allowed_cortical:.1f}); "
             f"bone band {before.bone_band_share:.0%} to {after.bone_band_share:.0%} of the femur, "
-            f"its peak {_peak(before)} to {_peak(after)}",
+            f"with {_peaks(before, after)}",
         )
 
 
-def _peak(figures: DensityFigures) -> str:
-    peak = figures.bone_band_peak_hu
-    return "(none)" if peak is None else f"{peak:.0f} HU"
+def _peaks(before: DensityFigures, after: DensityFigures) -> str:
+    if not before.bone_band_peaks_hu and not after.bone_band_peaks_hu:
+        return "no peak before or after"
+    return f"{peaks_in_words(before)} before, {peaks_in_words(after)} after"
 
 
 def _excess(line: DensityLine, value: float, subject: Subject) -> float:

@@ -1,8 +1,10 @@
 """``noise-texture``: is the noise still that of the source's scanner?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qctkit.contracts import Candidate, Verdict
 from qctkit.density import DensityReference
@@ -21,6 +23,21 @@ ALLOWED = 0.10
 
 
 @dataclass(frozen=True)
+class NoiseChange:
+    """What became of the noise in even soft tissue that a recipe changed.
+
+    Attributes:
+        windows: how many windows of 8 x 8 voxels were compared.
+        in_femur: share of them that lie mostly in the femur: marrow and thin bone.
+        ratios: power over the source's by name of ``BANDS``; empty where hardly any was changed.
+    """
+
+    windows: int
+    in_femur: float
+    ratios: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class NoiseTexture:
     """The noise's power spectrum in even soft tissue, each band within 10 % of the source's.
 
@@ -33,35 +50,53 @@ class NoiseTexture:
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
         """Return the verdict on the noise in soft tissue."""
-        old, new = _changed_windows(candidate)
-        soft = is_soft(old) & is_soft(new)
-        old, new = without_slope(old[soft]), without_slope(new[soft])
-        if len(old) * EVENEST_SHARE < FEWEST_WINDOWS:
+        found = noise_change(candidate)
+        if not found.ratios:
             words = "hardly any even soft tissue was changed, so its noise is the source's"
-            return Verdict(self.name, True, {"windows": float(len(old))}, words)
-        spread = np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2)))
-        even = spread <= np.quantile(spread, EVENEST_SHARE)
-        before, after = _power(old[even]), _power(new[even])
-        ratios = {name: after[name] / before[name] for name in BANDS}
-        named = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+            return Verdict(self.name, True, {"windows": float(found.windows)}, words)
+        named = ", ".join(f"{name} {ratio:.2f}" for name, ratio in found.ratios.items())
         return Verdict(
             self.name,
-            all(abs(ratio - 1.0) <= ALLOWED for ratio in ratios.values()),
-            {"windows": float(even.sum())}
-            | {f"{name}_power_ratio": ratio for name, ratio in ratios.items()},
-            f"noise power in {even.sum()} windows of even soft tissue is {named} times the "
-            f"source's (within {ALLOWED:.0%} of 1)",
+            all(abs(ratio - 1.0) <= ALLOWED for ratio in found.ratios.values()),
+            {"windows": float(found.windows), "windows_in_femur": found.in_femur}
+            | {f"{name}_power_ratio": ratio for name, ratio in found.ratios.items()},
+            f"noise power in {found.windows} windows of even soft tissue, {found.in_femur:.0%} of "
+            f"them in the femur's marrow and thin bone, is {named} times the source's (within "
+            f"{ALLOWED:.0%} of 1)",
         )
 
 
-def _changed_windows(candidate: Candidate) -> tuple[FloatArray, FloatArray]:
-    """Return windows ``(n, 8, 8)`` of source and candidate that lie in the region and changed."""
-    old, new, inside = (
+def noise_change(candidate: Candidate) -> NoiseChange:
+    """Return the noise of a candidate over its source's, in the same windows of both."""
+    old, new, femur = _changed_windows(candidate)
+    soft = is_soft(old) & is_soft(new)
+    old, new, femur = without_slope(old[soft]), without_slope(new[soft]), femur[soft]
+    if len(old) * EVENEST_SHARE < FEWEST_WINDOWS:
+        return NoiseChange(len(old), 0.0, {})
+    spread = np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2)))
+    even = spread <= np.quantile(spread, EVENEST_SHARE)
+    before, after = _power(old[even]), _power(new[even])
+    ratios = {name: after[name] / before[name] for name in BANDS}
+    return NoiseChange(int(even.sum()), float(femur[even].mean()), ratios)
+
+
+def _changed_windows(candidate: Candidate) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Return windows ``(n, 8, 8)`` of source and candidate that lie in the region and changed.
+
+    With them, which ``(n,)`` lie mostly in the femur.
+    """
+    old, new, inside, femur = (
         windows(one)
-        for one in (candidate.source.volume.voxels, candidate.volume.voxels, candidate.region)
+        for one in (
+            candidate.source.volume.voxels,
+            candidate.volume.voxels,
+            candidate.region,
+            candidate.source.femur.voxels,
+        )
     )
     chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
-    return old[chosen].astype(np.float64), new[chosen].astype(np.float64)
+    mostly = femur[chosen].mean(axis=(1, 2)) > 0.5
+    return old[chosen].astype(np.float64), new[chosen].astype(np.float64), mostly
 
 
 def _power(windows: FloatArray) -> dict[str, float]:

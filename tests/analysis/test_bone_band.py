@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qctkit.analysis.bone_band import Peaks, band_histogram, cohort_peak, peaks_hu
+from qctkit.analysis.bone_band import Peaks, cohort_peak
 from qctkit.analysis.relations import Rows, relation
+from qctkit.density import band_histogram, peaks_hu
 from qctkit.simulate import SimulationSettings, draw_person, simulate_person
 
 LIMITS = (300.0, 820.0)
@@ -20,23 +21,6 @@ def _values(*middles: float, seed: int = 0) -> NDArray[np.float64]:
 
 def _peaks(values: NDArray[np.float64]) -> tuple[float, ...]:
     return peaks_hu(*band_histogram(values, LIMITS), LIMITS)
-
-
-@pytest.mark.parametrize("middle", [340.0, 500.0, 790.0])
-def test_one_mode_is_one_peak_where_it_lies(middle: float) -> None:
-    found = _peaks(_values(middle))
-    assert len(found) == 1
-    assert found[0] == pytest.approx(middle, abs=10.0)
-
-
-def test_several_modes_are_several_peaks_and_none_is_none() -> None:
-    assert len(_peaks(_values(400.0, 650.0))) == 2
-    assert _peaks(_values()) == ()
-
-
-@pytest.mark.parametrize("middle", [250.0, 880.0])
-def test_a_mode_outside_the_band_is_no_peak_of_it(middle: float) -> None:
-    assert _peaks(_values(middle)) == ()
 
 
 def _cohort(middles: Sequence[Sequence[float]], each: int = 1) -> tuple[object, ...]:

@@ -12,9 +12,11 @@ def scans(count: int) -> list[MadeScan]:
     """Return samples whose strain grows with their number."""
     found = []
     for number in range(count):
-        scan = MeasuredScan(f"s{number:03d}", Subject("A"), {}, np.zeros(1), "", (1.0, 1.0, 1.0))
+        scan = MeasuredScan(
+            f"s{number:03d}", Subject("A"), {}, (), np.zeros(1), "", (1.0, 1.0, 1.0)
+        )
         strains = {"density": number / count}
-        found.append(MadeScan(scan, scan, {}, 0, 0.0, {}, {}, strains))
+        found.append(MadeScan(scan, scan, {}, 0, 0.0, {}, {}, 0.0, strains))
     return found
 
 

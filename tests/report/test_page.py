@@ -265,7 +265,14 @@ def test_figures_of_the_analysis_are_shown_and_kept_for_the_next_page(
     assert "The source study saw" in text
     assert "trabecular density, neck" in text
     assert "Classifiers, distances and noise spectra of the two cohorts were not computed" in text
-    assert json.loads(page.with_suffix(".json").read_text())["analysis"] == found
+    record = json.loads(page.with_suffix(".json").read_text())
+    assert record["analysis"] == found
+    assert record["bone_band_peak"] == found["density"]["peak"]
+    scans = found["density"]["samples"]
+    own = {one["sample_id"]: one["bone_band_peaks_hu"] for one in record["real"] + record["made"]}
+    assert {one["sample_id"]: one["peaks_hu"] for one in scans} == {
+        name: [round(peak, 1) for peak in peaks] for name, peaks in own.items()
+    }
 
 
 def test_samples_are_ordered_by_how_easily_a_classifier_tells_them(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qctkit.contracts import Candidate, Reading, Role
-from qctkit.pipeline.report import gather
+from qctkit.pipeline.report_facts import gather
 from qctkit.pipeline.strain import strains
 from qctkit.progress import Silent
 from qctkit.report.change import changes_read
@@ -82,6 +82,8 @@ def test_densities_far_from_the_line_do_not_hold(facts: ReportFacts) -> None:
 def test_noise_is_judged_by_its_worst_grain(facts: ReportFacts, ratio: float, state: State) -> None:
     made = [replace(one, noise={"coarse": 1.0, "fine": ratio}) for one in facts.made]
     assert noise_verdict(made).state is state
+    inside = [replace(one, noise_in_femur=0.87) for one in made]
+    assert "87% lies in the femur" in noise_verdict(inside).words
     assert noise_verdict([replace(one, noise={}) for one in made]).state is State.GOOD
 
 

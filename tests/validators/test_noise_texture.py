@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qctkit.cohort import Sample
+from qctkit.cohort import FemurMask, MaskOrigin, Sample, Side
 from qctkit.contracts import Candidate, Verdict
 from qctkit.density import DensityReference, density_reference, measure_density
+from qctkit.geometry import Geometry
 from qctkit.validators.noise_texture import NoiseTexture
+from qctkit.volume import Volume
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +70,21 @@ def test_where_nothing_changed_the_noise_is_the_sources(
     verdict = NoiseTexture().judge(candidate, reference)
     assert verdict.passed
     assert verdict.figures["windows"] == 0
+
+
+def test_where_the_noise_was_measured_is_said(
+    candidate: Candidate, reference: DensityReference
+) -> None:
+    """A quarter of the changed tissue is the femur's marrow."""
+    noise = np.random.default_rng(0).normal(20.0, 15.0, (24, 64, 64)).round()
+    volume = Volume(noise, Geometry.from_spacing(noise.shape, (1.0, 1.0, 1.0)))
+    mask = np.zeros(noise.shape, dtype=bool)
+    mask[:, :, :16] = True
+    femur = FemurMask(mask, Side.LEFT, MaskOrigin.GIVEN)
+    source = replace(candidate.source, volume=volume, femur=femur)
+    everywhere = np.ones_like(mask)
+    damped = replace(candidate, source=source, femur=femur, region=everywhere, volume=volume)
+    verdict = _judged(damped, 20.0 + 0.8 * (noise - 20.0), reference)
+    assert verdict.figures["windows_in_femur"] == pytest.approx(0.25, abs=0.06)
+    assert verdict.figures["middle_power_ratio"] == pytest.approx(0.64, abs=0.01)
+    assert f"{verdict.figures['windows_in_femur']:.0%} of them in the femur's" in verdict.words

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -253,6 +254,42 @@ def test_a_density_that_nobody_has_fails(
         voxels[inside] *= factor
 
     assert not Density().judge(_changed(candidate, change), reference).passed
+
+
+def _with_modes(candidate: Candidate, *middles_hu: float) -> Candidate:
+    """Return a candidate whose femur is marrow, and a mode of bone at each middle."""
+    random = np.random.default_rng(0)
+
+    def change(voxels: np.ndarray) -> None:
+        femur = np.flatnonzero(candidate.femur.voxels)
+        modes = np.array([0.0, 0.0, *middles_hu])
+        voxels.flat[femur] = random.normal(modes[np.arange(len(femur)) % len(modes)], 30.0)
+
+    return _changed(candidate, change)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ((), (), "with no peak before or after"),
+        ((), (500.0,), "with no peak before, one peak at 500 HU after"),
+        ((400.0, 650.0, 650.0), (), "with 2 peaks, the highest at 650 HU, before, no peak after"),
+    ],
+)
+def test_no_peak_and_several_are_said_so(
+    candidate: Candidate,
+    reference: DensityReference,
+    before: tuple[float, ...],
+    after: tuple[float, ...],
+    words: str,
+) -> None:
+    source = replace(candidate.source, volume=_with_modes(candidate, *before).volume)
+    found = replace(_with_modes(candidate, *after), source=source)
+    verdict = Density().judge(found, reference)
+    said = re.sub(r"at (\d+) HU", lambda one: f"at {round(int(one[1]), -1)} HU", verdict.words)
+    assert said.endswith(words)
+    assert verdict.figures["bone_band_peaks_before"] == len(set(before))
+    assert ("bone_band_peak_after_hu" in verdict.figures) == bool(after)
 
 
 def test_a_label_that_the_density_contradicts_fails(
