@@ -47,7 +47,11 @@ DEPTH_SIGMA_MM = 2.0
 REFINEMENTS = 3
 EDGE_MM = 3.0
 MOST_CORRECTION_MM = 0.7
+"""How often depths are refined, on what part of a profile, and by how much at most each time."""
+
 LEAST_SLOPE_HU_MM = 20.0
+"""A slope like this is no edge: where a profile has no more, depths stay the mask's."""
+
 SLOPE_STEP_MM = 0.1
 
 
