@@ -3,7 +3,8 @@
 One step is values, readings and gradient of two networks, the preservation terms and Adam. Naive is
 what following the source study gives: a sample at a time, weights with gradients, autograd through
 every term, `torch.optim.Adam`, a fixed number of steps. `volumes` is the recipe's own pair of 3D
-networks; `slices` a pair of slice-wise ones. Weights are drawn unless FOLDER holds what
+networks; `slices` a pair of slice-wise ones. Layers are also timed alone, and the measures that
+`femur-morph` and `femur-density` follow. Weights are drawn unless FOLDER holds what
 ``transfer.py`` made, of which sources and predictors are taken: then quality is compared too.
 
 All run in one process on one thread, in turns, and times are its CPU time, so that a busy
@@ -20,6 +21,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +34,14 @@ from qctkit.engine.edits.voxel import Voxel
 from qctkit.engine.loop import Aim, Outcome, optimise
 from qctkit.engine.losses.preservation import Size, TotalVariation
 from qctkit.engine.scenes import view_scene
-from qctkit.predictors.driving import driving
+from qctkit.predictors.driving import driving, measuring
+from qctkit.predictors.gradient_check import femur_images
 from qctkit.predictors.network import NetworkPredictor
 from qctkit.predictors.onnx_loading import trial_images
+from qctkit.predictors.physical import PhysicalPredictor
 from qctkit.recipes.voxel_baseline import voxel_baseline
-from qctkit.view import View
+from qctkit.subject import ATTRIBUTES
+from qctkit.view import HIP_VIEW, View
 
 SAMPLES, STEPS = 8, 4
 NAIVE_STEPS = 300
@@ -72,6 +77,8 @@ def main() -> None:
     print(f"limit: {limit:.0f} GFLOP/s in a convolution, {bandwidth:.1f} GB/s copied\n")
     for case in (_drawn("residual"), _drawn("slices")):
         _print_steps(case, options.rounds, limit)
+        _print_layers(case, options.rounds, limit)
+    _print_measures(options.rounds)
     if options.folder is not None:
         _print_campaign(_transferred(options.folder))
 
@@ -95,6 +102,60 @@ def _print_steps(case: Case, rounds: int, limit: float) -> None:
         spread = f"{middle:.2f} ({low:.2f} to {high:.2f})"
         share = work / float(np.median(took)) / 1e9 / limit
         print(f"{name:<24}{1e3 * np.median(took):>22.2f}{spread:>26}{share:>13.0%}", flush=True)
+    print()
+
+
+def _print_layers(case: Case, rounds: int, limit: float) -> None:
+    """Print what each convolution of a network reaches alone, on a batch as the loop's."""
+    network = driving(case.networks[0])
+    hidden = network.channels(torch.stack([case.scene.hu, case.scene.femur], dim=1))
+    if case.name == "slices":
+        hidden = hidden.transpose(1, 2).flatten(0, 1)
+    print(f"{case.name}: layers alone".ljust(30) + "MFLOP   forward: ms, of limit   gradient")
+    with torch.no_grad():
+        for number, block in enumerate(network.encoder.stages.in_order):
+            for kind, layer in (("strided", block.strided), ("even", block.first)):
+                found = layer(hidden)
+                sizes = () if kind == "even" else (hidden.shape[2:],)
+                seconds = _in_turns(
+                    {
+                        "forward": partial(layer, hidden),
+                        "gradient": partial(layer.slope, found, *sizes),
+                    },
+                    rounds,
+                )
+                work = 2.0 * layer.weight[0].numel() * found.numel()
+                row = f"stage {number + 1}, {kind}".ljust(23) + f"{work / 1e6:>12.0f}"
+                for took in (float(np.median(one)) for one in seconds.values()):
+                    row += f"{1e3 * took:>12.2f}{work / took / 1e9 / limit:>8.0%}"
+                print(row, flush=True)
+                hidden = found
+    print()
+
+
+def _print_measures(rounds: int) -> None:
+    """Print what the gradient of all physical measures of a batch costs, to the HU alone."""
+    images = torch.from_numpy(femur_images(HIP_VIEW, SAMPLES))
+    reader = PhysicalPredictor(tuple(ATTRIBUTES), HIP_VIEW)
+    quick = measuring(reader)
+
+    def step(measure: Callable[[Tensor, Tensor], Tensor]) -> None:
+        hu = images[:, 0].clone().requires_grad_()
+        torch.autograd.grad(measure(hu, images[:, 1]).sum(), hu)
+
+    ways = {
+        "all of the image": lambda: step(
+            lambda hu, femur: reader.measure(torch.stack([hu, femur], dim=1))
+        ),
+        "of a femur that stays": lambda: step(quick),
+    }
+    seconds = _in_turns(ways, rounds)
+    plain = seconds["all of the image"]
+    print(f"{'measures and their gradient':<30}{'ms a sample':>12}{'first over it':>26}")
+    for name, took in seconds.items():
+        low, middle, high = np.quantile(plain / took, [0.25, 0.5, 0.75])
+        spread = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        print(f"{name:<30}{1e3 * np.median(took) / SAMPLES:>12.2f}{spread:>26}", flush=True)
     print()
 
 
@@ -133,7 +194,7 @@ def _quality(outcomes: Sequence[Outcome]) -> tuple[float, float, float]:
 def _ours(case: Case, steps: int, pace: Pace) -> list[Outcome]:
     modules = [driving(one) for one in case.networks]
     aims = [
-        Aim(one, wanted, error)
+        Aim(_read(one), wanted, error)
         for one, wanted, error in zip(modules, case.wanted, case.errors, strict=True)
     ]
     edit = Voxel()
@@ -141,6 +202,10 @@ def _ours(case: Case, steps: int, pace: Pace) -> list[Outcome]:
     return optimise(
         case.scene, edit, start, aims, PRESERVATION, steps=steps, patience=steps, pace=pace
     )
+
+
+def _read(module: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda hu, femur: module(torch.stack([hu, femur], dim=1))
 
 
 def _naive(case: Case, steps: int, *, frozen: bool = False) -> None:

@@ -36,6 +36,7 @@ class ResidualEncoder(nn.Module):
     """
 
     convolution: type[nn.Conv2d | nn.Conv3d] = nn.Conv3d
+    stages: nn.Module
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()

@@ -48,16 +48,35 @@ class Descent:
         """Take one step down the slope of a loss, in place."""
         free = [self.parameters[name] for name in self._step_sizes]
         slopes = torch.autograd.grad(loss, free, allow_unused=True)
-        first, second = self._pace.memory
+        memory = self._pace.memory
         self._taken = [taken + 1 for taken in self._taken]
         for (name, size), slope in zip(self._step_sizes.items(), slopes, strict=True):
             if slope is None:
                 continue
             mean, square = self._means[name], self._squares[name]
-            mean.lerp_(slope, 1.0 - first)
-            square.mul_(second).addcmul_(slope, slope, value=1.0 - second)
+            remember(mean, square, slope, memory)
             for place, taken in enumerate(self._taken):
-                rate = size * self._pace.share(taken - 1, self._steps) / (1.0 - first**taken)
-                spread = square[place].sqrt().div_(math.sqrt(1.0 - second**taken)).add_(EPSILON)
-                with torch.no_grad():
-                    self.parameters[name][place].addcdiv_(mean[place], spread, value=-rate)
+                rate = size * self._pace.share(taken - 1, self._steps)
+                values = self.parameters[name].detach()[place]
+                move(values, mean[place], square[place], rate, taken, memory)
+
+
+def remember(mean: Tensor, square: Tensor, slope: Tensor, memory: tuple[float, float]) -> None:
+    """Let Adam's mean and mean square follow a slope, in place."""
+    first, second = memory
+    mean.lerp_(slope, 1.0 - first)
+    square.mul_(second).addcmul_(slope, slope, value=1.0 - second)
+
+
+def move(
+    values: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    rate: float,
+    taken: int,
+    memory: tuple[float, float],
+) -> None:
+    """Move values by Adam's step of a rate, in place; ``taken`` counts the step itself."""
+    first, second = (1.0 - share**taken for share in memory)
+    spread = square.sqrt().div_(math.sqrt(second)).add_(EPSILON)
+    values.addcdiv_(mean, spread, value=-rate / first)

@@ -27,22 +27,23 @@ class Aim:
     """What one predictor in the loop should come to read, or to measure.
 
     Attributes:
-        read: readings of images ``(N, 2, D, H, W)``, ``(N, C)``.
+        read: readings ``(N, C)`` of HU and of the femur's share, each ``(N, D, H, W)``: apart, so
+            that a femur which stays needs no gradient.
         wanted: readings wanted, ``(N, C)``; NaN where this sample has no such target.
         typical_error: ``(C,)``, the error on unseen subjects, which weighs each reading.
         side: ``(N, C)`` as of ``Gap``; None where all are amounts.
     """
 
-    read: Callable[[Tensor], Tensor]
+    read: Callable[[Tensor, Tensor], Tensor]
     wanted: Tensor
     typical_error: Tensor
     side: Tensor | None = None
 
-    def costs(self, images: Tensor, rows: Tensor, term: AttributeTerm) -> Tensor:
+    def costs(self, hu: Tensor, femur: Tensor, rows: Tensor, term: AttributeTerm) -> Tensor:
         """Return what each reading of some samples costs, ``(N, C)``; nothing asked, nothing."""
         wanted = self.wanted[rows]
         side = torch.zeros_like(wanted) if self.side is None else self.side[rows]
-        gap = Gap(self.read(images), torch.nan_to_num(wanted), self.typical_error, side)
+        gap = Gap(self.read(hu, femur), torch.nan_to_num(wanted), self.typical_error, side)
         return torch.where(wanted.isnan(), 0.0, term(gap))
 
 
@@ -160,11 +161,10 @@ class _Judged:
     def __call__(self, scene: Scene, parameters: Mapping[str, Tensor], rows: Tensor) -> _Found:
         after = self.edit.apply(scene, parameters)
         shown = reframed(scene, after) if self.edit.reach_mm else after
-        images = torch.stack([shown.hu, shown.femur], dim=1)
         loss = torch.zeros(len(rows))
         reached = torch.ones(len(rows), dtype=torch.bool)
         for aim in self.aims:
-            missed = aim.costs(images, rows, self.attribute_term)
+            missed = aim.costs(shown.hu, shown.femur, rows, self.attribute_term)
             loss = loss + missed.mean(dim=1) / len(self.aims)
             reached &= (missed.detach() <= REACHED_WITHIN**2).all(dim=1)
         free = {name: parameters[name] for name in self.free}

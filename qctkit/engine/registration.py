@@ -8,6 +8,7 @@ that a difference in density stays a difference in density and is not made up by
 import torch
 from torch import Tensor
 
+from qctkit.engine.descent import move, remember
 from qctkit.view import View
 
 KNOT_SPACING_MM = 9.0
@@ -25,6 +26,9 @@ STEPS = ((1.5, 30, False), (0.0, 25, False), (0.0, 6, True))
 
 FIRST_STEP_MM = 1.5
 """Adam's step, times 0.6 from one stage to the next."""
+
+MEMORY = (0.8, 0.95)
+"""Shares of its mean and mean square that Adam keeps."""
 
 STIFFNESS = 0.05 / 100.0
 """Weight of the field's energy against the mean squared difference of tissues; chosen with the
@@ -133,8 +137,9 @@ def tissues(images: Tensor) -> Tensor:
 def _register(template: Tensor, images: Tensor, view: View) -> Tensor:
     fixed, moving = tissues(template), tissues(images)
     velocity = torch.zeros(len(images), 3, *knots(view), requires_grad=True)
+    # Not PyTorch's own Adam, whose first use loads its compiler: seconds.
+    mean, square, taken = torch.zeros_like(velocity), torch.zeros_like(velocity), 0
     step_mm = FIRST_STEP_MM
-    optimiser = torch.optim.Adam([velocity], lr=step_mm, betas=(0.8, 0.95))
     for sigma, steps, finest in STEPS:
         shown, wanted = (one if finest else _coarse(one, view) for one in (moving, fixed))
         shown, wanted = smoothed(shown, sigma), smoothed(wanted, sigma)
@@ -142,12 +147,11 @@ def _register(template: Tensor, images: Tensor, view: View) -> Tensor:
             moved = sampled(shown, displacement_mm(velocity, view, finest=finest), view)
             apart = (moved - wanted).square().flatten(1).mean(dim=1)
             loss = (apart + STIFFNESS * _energy(velocity)).sum()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            (slope,) = torch.autograd.grad(loss, velocity)
+            taken += 1
+            remember(mean, square, slope, MEMORY)
+            move(velocity.detach(), mean, square, step_mm, taken, MEMORY)
         step_mm *= 0.6
-        for group in optimiser.param_groups:
-            group["lr"] = step_mm
     return velocity.detach()
 
 

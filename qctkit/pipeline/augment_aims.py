@@ -34,7 +34,7 @@ def batch_start(plan: Plan, batch: Sequence[Work], images: Tensor) -> dict[str, 
 def batch_aims(plan: Plan, batch: Sequence[Work], images: Tensor) -> list[Aim]:
     """Return what each driver should come to read, or a mean density where nothing is driven."""
     if not plan.driven:
-        wanted = _mean_density_hu(images)
+        wanted = _mean_density_hu(*images.unbind(dim=1))
         wanted = wanted + torch.tensor([[one.density_change_hu] for one in batch])
         return [Aim(_mean_density_hu, wanted, torch.tensor([DENSITY_ERROR_HU]))]
     if plan.learned is not None and plan.recipe.follows_measures:
@@ -67,7 +67,12 @@ def _reading_aim(
     errors = torch.tensor([response.residual_sd for _, response, _ in columns])
     sides = torch.tensor([[work.side(name) for _, _, name in columns] for work in batch])
     wanted = before + torch.tensor(changes)
-    found = (lambda images: module(images)[:, rows]), wanted, errors, sides
+
+    def read(hu: Tensor, femur: Tensor) -> Tensor:
+        found: Tensor = module(torch.stack([hu, femur], dim=1))
+        return found[:, rows]
+
+    found = read, wanted, errors, sides
     graph = plan.graphs.get(driver.name)
     if graph is None:
         return Aim(*found)
@@ -85,8 +90,7 @@ def _own(learned: Learned, batch: Sequence[Work]) -> list[tuple[int, ...]]:
     return [learned.rows.get(work.source.subject.subject_id, ()) for work in batch]
 
 
-def _mean_density_hu(images: Tensor) -> Tensor:
+def _mean_density_hu(hu: Tensor, femur: Tensor) -> Tensor:
     """Return the mean HU over the femur's share of each voxel, ``(N, 1)``."""
-    hu, femur = images[:, 0], images[:, 1]
     mean: Tensor = (hu * femur).sum(dim=(1, 2, 3)) / femur.sum(dim=(1, 2, 3))
     return mean[:, None]

@@ -14,6 +14,7 @@ from qctkit.engine.loop import Aim
 from qctkit.errors import InputError
 from qctkit.frame import locate
 from qctkit.networks import one_thread
+from qctkit.predictors.driving import measuring
 from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.predictors.training import as_tensor
@@ -60,7 +61,7 @@ class Learned:
                 spread = self.atlas.design.residual_sd(measured)
                 aims.append(
                     Aim(
-                        module.measure,
+                        measuring(module),
                         now + torch.from_numpy(np.stack(moves)).float(),
                         torch.from_numpy(spread).float(),
                     )

@@ -37,7 +37,7 @@ class GraphAim(Aim):
     source: GradientSource
     columns: tuple[int, ...]
 
-    def costs(self, images: Tensor, rows: Tensor, term: AttributeTerm) -> Tensor:
+    def costs(self, hu: Tensor, femur: Tensor, rows: Tensor, term: AttributeTerm) -> Tensor:
         """Return what each reading of some samples costs, ``(N, C)``; nothing asked, nothing.
 
         Its gradient is that of costs which all weigh alike, as the loop's mean over them does.
@@ -55,6 +55,7 @@ class GraphAim(Aim):
         asks = ~wanted.isnan()
         weight = torch.where(asks, 1.0 / self.typical_error, 0.0)
         told = (torch.nan_to_num(wanted), weight, side)
+        images = torch.stack([hu, femur], dim=1)
         found: Tensor = _Costs.apply(  # type: ignore[no-untyped-call]
             images, self.source, Asked(*map(self._in_columns, told)), self._judged(told, term)
         )

@@ -224,9 +224,9 @@ def _regions(points_mm: FloatArray, image: ViewImage) -> tuple[NDArray[np.bool_]
     The landmarks are those of the predictors, found on their view; points beyond the view are as
     its border, which lies in the shaft.
     """
-    hu, femur = (torch.from_numpy(one).flatten()[None] for one in (image.hu, image.femur))
+    femur = torch.from_numpy(image.femur).flatten()[None]
     positions = torch.from_numpy(HIP_VIEW.positions_mm).float().reshape(-1, 3)
-    marks = landmarks(Tissue(hu, femur, positions, HIP_VIEW.shape, HIP_VIEW.cube_mm))
+    marks = landmarks(Tissue(femur, positions, HIP_VIEW.shape, HIP_VIEW.cube_mm))
     from_head, along, across = (
         _at(points_mm, one[0].numpy().reshape(HIP_VIEW.shape), HIP_VIEW)
         for one in (marks.from_head, marks.along, marks.across)

@@ -5,6 +5,8 @@ ones.
 """
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -106,17 +108,143 @@ class PhysicalFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return features ``(N, F)``."""
-        hu, femur = image[:, 0].flatten(1), image[:, 1].flatten(1)
-        tissue = Tissue(hu, femur, self.positions_mm, self._shape, self._spacing_mm)
-        marks = landmarks(tissue)
+        places = self.places(image[:, 1].flatten(1))
+        return self.measured(image[:, 0].flatten(1), places)
+
+    def places(self, femur: Tensor) -> "Places":
+        """Return what femurs ``(N, V)`` say of where things are measured."""
+        return _places(self.tissue(femur))
+
+    def tissue(self, femur: Tensor) -> Tissue:
+        """Return femurs ``(N, V)`` on the view's grid."""
+        return Tissue(femur, self.positions_mm, self._shape, self._spacing_mm)
+
+    def measured(self, hu: Tensor, places: "Places") -> Tensor:
+        """Return features ``(N, F)`` of HU ``(N, V)``."""
         found = {
-            **_sizes(tissue, marks),
-            **_cortex(tissue, marks),
-            **_densities(tissue, marks),
-            **_muscle(tissue),
-            **_soft_tissue(tissue),
+            **places.sizes,
+            **_cortex(hu, places.bone),
+            **_densities(hu, places.bone),
+            **_muscle(hu, places),
+            **_soft_tissue(hu, places),
         }
         return torch.stack([found[name] for name in FEATURES], dim=1)
+
+
+class StillFeatures:
+    """The features of femurs that stay while their HU change, as in most steps of a loop.
+
+    What femurs say is found once for each batch, and bone is looked for where some is.
+    """
+
+    def __init__(self, features: PhysicalFeatures) -> None:
+        self._features = features
+        self._femur: Tensor | None = None
+
+    def __call__(self, hu: Tensor, femur: Tensor) -> Tensor:
+        """Return features ``(N, F)`` of HU and the femur's share, each ``(N, D, H, W)``."""
+        hu, femur = hu.flatten(1), femur.flatten(1)
+        if femur.requires_grad:
+            return self._features.measured(hu, self._features.places(femur))
+        if self._femur is None or not torch.equal(self._femur, femur):
+            quick = self._features.tissue(femur).smoothing(SURROUNDING_MM)
+            places = replace(self._features.places(femur), smoothed=quick)
+            self._femur, self._places, bone = femur, places, places.bone
+            near = ((bone.rim > 0.0) | (femur > 0.0)).any(dim=0)
+            (self._voxels,) = near.nonzero(as_tuple=True)
+            self._bone = bone.at(self._voxels)
+        near_hu = hu.index_select(1, self._voxels)
+        found = {
+            **self._places.sizes,
+            **_cortex(near_hu, self._bone),
+            **_densities(near_hu, self._bone),
+            **_muscle(hu, self._places),
+            **_soft_tissue(hu, self._places),
+        }
+        return torch.stack([found[name] for name in FEATURES], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class BonePlaces:
+    """Weights ``(N, V)`` of where bone is measured: 0 away from the femur.
+
+    Attributes:
+        femur: the femur's share of what every scan shows of it.
+        deep: of what lies below the neck.
+        rim: of the cortex and its blur.
+        cortex: regions of the cortex, by name.
+        surface_mm2: of each of these, ``(N,)``.
+        means: of regions whose mean HU are features, by name.
+        core, shell: of the upper and the lower half.
+    """
+
+    femur: Tensor
+    deep: Tensor
+    rim: Tensor
+    cortex: Mapping[str, Tensor]
+    surface_mm2: Mapping[str, Tensor]
+    means: Mapping[str, Tensor]
+    core: Mapping[str, Tensor]
+    shell: Mapping[str, Tensor]
+    voxel_mm3: float
+
+    def at(self, voxels: Tensor) -> "BonePlaces":
+        """Return the weights of some voxels alone, by index ``(W,)``."""
+
+        def some(regions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: weight[:, voxels] for name, weight in regions.items()}
+
+        return replace(
+            self,
+            femur=self.femur[:, voxels],
+            deep=self.deep[:, voxels],
+            rim=self.rim[:, voxels],
+            cortex=some(self.cortex),
+            means=some(self.means),
+            core=some(self.core),
+            shell=some(self.shell),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """What femurs say of where things are measured: all that does not depend on HU.
+
+    Attributes:
+        sizes: features of size, ``(N,)`` by name.
+        bone: where bone is measured.
+        away: weight ``(N, V)`` of what is clear of the femur; ``rest`` of what is not femur.
+        full: what ``smoothed`` gives of ones ``(1, V)``.
+        soft: weights ``(V,)`` of regions of soft tissue, by name.
+        smoothed: a Gaussian over what surrounds a voxel.
+    """
+
+    sizes: Mapping[str, Tensor]
+    bone: BonePlaces
+    away: Tensor
+    rest: Tensor
+    full: Tensor
+    soft: Mapping[str, Tensor]
+    smoothed: Callable[[Tensor], Tensor]
+    voxel_mm3: float
+
+
+def _places(tissue: Tissue) -> Places:
+    marks = landmarks(tissue)
+
+    def smoothed(rows: Tensor) -> Tensor:
+        return tissue.smoothed(rows, SURROUNDING_MM)
+
+    return Places(
+        sizes=_sizes(tissue, marks),
+        bone=_bone_places(tissue, marks),
+        away=below(tissue.smoothed(tissue.femur, tissue.spacing_mm), 0.02, 0.005),
+        rest=1.0 - tissue.femur,
+        full=smoothed(torch.ones_like(tissue.femur[:1])),
+        soft=_soft_regions(tissue),
+        smoothed=smoothed,
+        voxel_mm3=tissue.voxel_mm3,
+    )
 
 
 def _sizes(tissue: Tissue, marks: Landmarks) -> dict[str, Tensor]:
@@ -142,68 +270,77 @@ def _sizes(tissue: Tissue, marks: Landmarks) -> dict[str, Tensor]:
     return {**logs, "neck_slope": marks.slope}
 
 
-def _cortex(tissue: Tissue, marks: Landmarks) -> dict[str, Tensor]:
-    """Return cortical mass per surface (HU mm): what blur moves about but does not change.
-
-    After the cortical mass surface density of Treece et al. (2010).
-    """
-    surface = tissue.surface_mm2()
-    rim = (tissue.grown_femur() - tissue.eroded_femur(CORTEX_DEPTH_MM)).clamp(min=0.0)
-    neck = marks.neck(width_mm=6.0, radius_mm=28.0)
-    regions = {
-        "shaft": (marks.shaft, CORTEX_FROM_HU),
-        "neck_inferior": (neck * above(-marks.upward, 0.85, 0.05), CALCAR_FROM_HU),
-        "neck_superior": (neck * above(marks.upward, 0.7, 0.05), CORTEX_FROM_HU),
-        "neck_sides": (neck * below(marks.upward.abs(), 0.4, 0.05), CORTEX_FROM_HU),
-        "head": (below(marks.from_head, 32.0) * below(marks.along, 4.0), CORTEX_FROM_HU),
-    }
-    found = {}
-    for name, (region, from_hu) in regions.items():
-        mass = (torch.relu(tissue.hu - from_hu) * rim * region).sum(1) * tissue.voxel_mm3
-        thickness = mass / (surface * region).sum(1).clamp(min=1.0)
-        found[f"cortex_{name}_log_hu_mm"] = thickness.clamp(min=10.0).log()
-    dense = above(tissue.hu, 700.0, 40.0) * tissue.femur * (tissue.positions_mm[:, 0] < -20.0)
-    found["cortex_peak_log_hu"] = weighted_mean(tissue.hu, dense).clamp(min=100.0).log()
-    return found
-
-
-def _densities(tissue: Tissue, marks: Landmarks) -> dict[str, Tensor]:
-    superior, hu = tissue.positions_mm[:, 0], tissue.hu
+def _bone_places(tissue: Tissue, marks: Landmarks) -> BonePlaces:
+    superior, surface = tissue.positions_mm[:, 0], tissue.surface_mm2()
     core = tissue.eroded_femur(CORTEX_DEPTH_MM)
     shell = tissue.femur - tissue.eroded_femur(tissue.spacing_mm)
+    neck = marks.neck(width_mm=6.0, radius_mm=28.0)
+    cortex = {
+        "shaft": marks.shaft,
+        "neck_inferior": neck * above(-marks.upward, 0.85, 0.05),
+        "neck_superior": neck * above(marks.upward, 0.7, 0.05),
+        "neck_sides": neck * below(marks.upward.abs(), 0.4, 0.05),
+        "head": below(marks.from_head, 32.0) * below(marks.along, 4.0),
+    }
     halves = {
         "upper": (superior > 0.0).float(),
         "lower": ((superior <= 0.0) & (superior > PROXIMAL_FROM_MM)).float(),
     }
     trochanter = torch.exp(-0.5 * ((marks.along - 60.0) / 8.0) ** 2) * (superior > -40.0)
-    found = {
-        "core_head_hu": weighted_mean(hu, core * below(marks.from_head, 16.0)),
-        "core_neck_hu": weighted_mean(hu, core * marks.neck(width_mm=6.0, radius_mm=25.0)),
-        "core_trochanter_hu": weighted_mean(hu, core * trochanter),
-    }
-    for name, half in halves.items():
-        inner, outer = weighted_mean(hu, core * half), weighted_mean(hu, shell * half)
-        variance = weighted_mean((hu - inner[:, None]) ** 2, core * half)
-        excess = weighted_mean(torch.relu(hu - outer[:, None]), shell * half)
+    return BonePlaces(
+        femur=tissue.femur * (superior > PROXIMAL_FROM_MM),
+        deep=tissue.femur * (superior < -20.0),
+        rim=(tissue.grown_femur() - core).clamp(min=0.0),
+        cortex={name: region.expand_as(core) for name, region in cortex.items()},
+        surface_mm2={name: (surface * region).sum(1) for name, region in cortex.items()},
+        means={
+            "core_head_hu": core * below(marks.from_head, 16.0),
+            "core_neck_hu": core * marks.neck(width_mm=6.0, radius_mm=25.0),
+            "core_trochanter_hu": core * trochanter,
+        },
+        core={name: core * half for name, half in halves.items()},
+        shell={name: shell * half for name, half in halves.items()},
+        voxel_mm3=tissue.voxel_mm3,
+    )
+
+
+def _cortex(hu: Tensor, places: BonePlaces) -> dict[str, Tensor]:
+    """Return cortical mass per surface (HU mm): what blur moves about but does not change.
+
+    After the cortical mass surface density of Treece et al. (2010).
+    """
+    found = {}
+    for name, region in places.cortex.items():
+        from_hu = CALCAR_FROM_HU if name == "neck_inferior" else CORTEX_FROM_HU
+        mass = (torch.relu(hu - from_hu) * places.rim * region).sum(1) * places.voxel_mm3
+        thickness = mass / places.surface_mm2[name].clamp(min=1.0)
+        found[f"cortex_{name}_log_hu_mm"] = thickness.clamp(min=10.0).log()
+    dense = above(hu, 700.0, 40.0) * places.deep
+    found["cortex_peak_log_hu"] = weighted_mean(hu, dense).clamp(min=100.0).log()
+    return found
+
+
+def _densities(hu: Tensor, places: BonePlaces) -> dict[str, Tensor]:
+    found = {name: weighted_mean(hu, weight) for name, weight in places.means.items()}
+    for name, core in places.core.items():
+        shell = places.shell[name]
+        inner, outer = weighted_mean(hu, core), weighted_mean(hu, shell)
+        variance = weighted_mean((hu - inner[:, None]) ** 2, core)
+        excess = weighted_mean(torch.relu(hu - outer[:, None]), shell)
         found[f"core_{name}_hu"] = inner
         found[f"core_{name}_spread_hu"] = torch.sqrt(variance + 1.0)
         found[f"shell_{name}_hu"] = outer
         found[f"shell_{name}_high_hu"] = outer + excess
-    bone = tissue.femur * (superior > PROXIMAL_FROM_MM)
-    found["bone_hu"] = weighted_mean(hu, bone)
+    found["bone_hu"] = weighted_mean(hu, places.femur)
     for level in QUANTILES_HU:
-        found[f"share_above_{level:.0f}_hu"] = weighted_mean(above(hu, level, 25.0), bone)
+        found[f"share_above_{level:.0f}_hu"] = weighted_mean(above(hu, level, 25.0), places.femur)
     return found
 
 
-def _muscle(tissue: Tissue) -> dict[str, Tensor]:
+def _muscle(hu: Tensor, places: Places) -> dict[str, Tensor]:
     """Return HU of the muscle compartment and the share of fat between its muscles."""
-    hu = tissue.hu
-    lean = above(hu, -20.0, 10.0)
-    around = tissue.smoothed(lean, SURROUNDING_MM)
-    full = tissue.smoothed(torch.ones_like(lean[:1]), SURROUNDING_MM)
-    away_from_bone = below(tissue.smoothed(tissue.femur, tissue.spacing_mm), 0.02, 0.005)
-    compartment = above(around / full, LEAN_SURROUNDING, 0.03) * away_from_bone
+    around = places.smoothed(above(hu, -20.0, 10.0))
+    compartment = above(around / places.full, LEAN_SURROUNDING, 0.03) * places.away
     compartment = compartment * below(hu, 140.0, 10.0) * above(hu, -300.0, 30.0)
     level = hu.clamp(-130.0, 90.0)
     mean = weighted_mean(level, compartment)
@@ -215,15 +352,24 @@ def _muscle(tissue: Tissue) -> dict[str, Tensor]:
     }
 
 
-def _soft_tissue(tissue: Tissue) -> dict[str, Tensor]:
+def _soft_tissue(hu: Tensor, places: Places) -> dict[str, Tensor]:
     """Return volumes (cm3) on the lateral side alone: on the other the view ends in the midline."""
-    superior, anterior, medial = tissue.positions_mm.T
-    hu, rest = tissue.hu, 1.0 - tissue.femur
+    rest = places.rest
     tissues = {
         "body": above(hu, -500.0, 50.0) * rest,
         "fat": above(hu, -180.0, 15.0) * below(hu, -30.0, 15.0) * rest,
         "muscle": above(hu, -20.0, 10.0) * below(hu, 140.0, 10.0) * rest,
     }
+    voxel_cm3 = places.voxel_mm3 / 1000.0
+    found = {}
+    for region, weight in places.soft.items():
+        for name, share in tissues.items():
+            found[f"{name}_{region}_cm3"] = (share * weight).sum(1) * voxel_cm3
+    return found
+
+
+def _soft_regions(tissue: Tissue) -> dict[str, Tensor]:
+    superior, anterior, medial = tissue.positions_mm.T
     lateral = medial < 0.0
     regions = {
         "lateral_front": (lateral & (anterior > 0.0)).float(),
@@ -233,12 +379,7 @@ def _soft_tissue(tissue: Tissue) -> dict[str, Tensor]:
         regions[f"at_{degrees}_deg"] = _sheet(tissue, math.radians(degrees)) * (
             superior.abs() < 30.0
         )
-    voxel_cm3 = tissue.voxel_mm3 / 1000.0
-    found = {}
-    for region, weight in regions.items():
-        for name, share in tissues.items():
-            found[f"{name}_{region}_cm3"] = (share * weight).sum(1) * voxel_cm3
-    return found
+    return regions
 
 
 def _sheet(tissue: Tissue, angle: float) -> Tensor:

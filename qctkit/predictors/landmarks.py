@@ -5,6 +5,7 @@ down to the HU and exports to ONNX.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,15 +33,14 @@ SHAFT_LEVELS_MM = (-70.0, -58.0)
 
 @dataclass(frozen=True, eq=False)
 class Tissue:
-    """A batch of views as rows of voxels.
+    """Femurs of a batch of views as rows of voxels.
 
     Attributes:
-        hu, femur: ``(N, V)``, HU and the femur's share of each voxel.
+        femur: ``(N, V)``, the femur's share of each voxel.
         positions_mm: ``(V, 3)``, superior, anterior, medial.
         shape, spacing_mm: of the view.
     """
 
-    hu: Tensor
     femur: Tensor
     positions_mm: Tensor
     shape: tuple[int, int, int]
@@ -80,17 +80,38 @@ class Tissue:
 
     def smoothed(self, rows: Tensor, sigma_mm: float) -> Tensor:
         """Return rows after a Gaussian filter; outside the view counts as 0."""
-        sigma = sigma_mm / self.spacing_mm
-        reach = math.ceil(2.5 * sigma)
-        steps = range(-reach, reach + 1)
-        kernel = torch.tensor([math.exp(-0.5 * (step / sigma) ** 2) for step in steps])
-        kernel = kernel / kernel.sum()
+        kernel = self._kernel(sigma_mm)
+        reach = len(kernel) // 2
         grid = self.grid(rows)
         for axis in range(3):
             shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
             shape[2 + axis], padding[axis] = len(kernel), reach
             grid = nn.functional.conv3d(grid, kernel.reshape(shape), padding=padding)
         return grid.flatten(1)
+
+    def smoothing(self, sigma_mm: float) -> Callable[[Tensor], Tensor]:
+        """Return the same filter as three products of matrices, with a quicker gradient."""
+        kernel = self._kernel(sigma_mm)
+        reach = len(kernel) // 2
+        axes = []
+        for points in self.shape:
+            place = torch.arange(points)
+            apart = place[:, None] - place + reach
+            within = (apart >= 0) & (apart < len(kernel))
+            axes.append(torch.where(within, kernel[apart.clamp(0, len(kernel) - 1)], 0.0))
+
+        def smoothed(rows: Tensor) -> Tensor:
+            grid = self.grid(rows)[:, 0]
+            return torch.einsum("ndhw,Dd,Hh,Ww->nDHW", grid, *axes).flatten(1)
+
+        return smoothed
+
+    def _kernel(self, sigma_mm: float) -> Tensor:
+        sigma = sigma_mm / self.spacing_mm
+        reach = math.ceil(2.5 * sigma)
+        steps = range(-reach, reach + 1)
+        kernel = torch.tensor([math.exp(-0.5 * (step / sigma) ** 2) for step in steps])
+        return kernel / kernel.sum()
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,9 @@ from qctkit.window import Window
 SOFT_TISSUE_HU = 40.0
 """What a bone-only view shows outside the femur: muscle, so that the rim is not an edge to air."""
 
+BONE_SPAN, BONE_MIDDLE = 4.0, 0.45
+"""Bone spans a third of the window about here; spreading it out speeds training."""
+
 SOFT_WINDOW = Window(-200.0, 200.0)
 """Fat and muscle lie 160 HU apart, a sixteenth of the window of bone."""
 
@@ -54,8 +57,7 @@ class NetworkPredictor(nn.Module):
         self.head = nn.Linear(self.encoder.features, outputs)
         self.register_buffer("centre", torch.zeros(outputs))
         self.register_buffer("scale", torch.ones(outputs))
-        self._window = window
-        self._bone_only = bone_only
+        self.channels = BoneChannels(window) if bone_only else HipChannels(window)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return estimates ``(N, A)`` in the attributes' own units, logits for binary ones."""
@@ -63,7 +65,7 @@ class NetworkPredictor(nn.Module):
             readings = self.read_slices(image)
             weight = image[:, 1].mean(dim=(2, 3))[:, :, None]
             return (readings * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
-        raw: Tensor = self.head(self.encoder(self._channels(image)))
+        raw: Tensor = self.head(self.encoder(self.channels(image)))
         return self.centre + self.scale * raw
 
     def read_slices(self, image: Tensor) -> Tensor:
@@ -75,17 +77,35 @@ class NetworkPredictor(nn.Module):
 
     def _read_slices(self, image: Tensor) -> Tensor:
         count, _, depth, *_ = image.shape
-        slices = self._channels(image).transpose(1, 2).flatten(0, 1)
+        slices = self.channels(image).transpose(1, 2).flatten(0, 1)
         raw: Tensor = self.head(self.encoder(slices))
         return torch.unflatten(self.centre + self.scale * raw, 0, (count, depth))
 
-    def _channels(self, image: Tensor) -> Tensor:
-        """Return what the encoder is given: windowed HU, and the femur's share."""
-        if not self._bone_only:
-            return hip_channels(image, self._window)
+
+class BoneChannels(nn.Module):
+    """What an encoder is given of bone alone: windowed HU, and the femur's share."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return two channels of images ``(N, 2, D, H, W)`` (HU, femur share)."""
         hu, femur = image[:, :1], image[:, 1:]
         hu = SOFT_TISSUE_HU + femur * (hu - SOFT_TISSUE_HU)
-        return torch.cat([_bone(hu, self._window), femur], dim=1)
+        return torch.cat([_bone(hu, self.window), femur], dim=1)
+
+
+class HipChannels(nn.Module):
+    """What an encoder is given of the whole hip."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return three channels of images ``(N, 2, D, H, W)`` (HU, femur share)."""
+        return hip_channels(image, self.window)
 
 
 class Ensemble(nn.Module):
@@ -285,8 +305,7 @@ def standardise(
 
 
 def _bone(hu: Tensor, window: Window) -> Tensor:
-    # Bone spans a third of the window; spreading it out speeds training.
-    return 4.0 * (_windowed(hu, window) - 0.45)
+    return BONE_SPAN * (_windowed(hu, window) - BONE_MIDDLE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,13 +18,12 @@ BOUND = AtMost(0.004)
 STEPS = 40
 
 
-def _mean_hu(images: Tensor) -> Tensor:
-    hu, femur = images[:, 0], images[:, 1]
+def _mean_hu(hu: Tensor, femur: Tensor) -> Tensor:
     return ((hu * femur).sum(dim=(1, 2, 3)) / femur.sum(dim=(1, 2, 3)))[:, None]
 
 
 def _aim(scene: Scene, change_hu: float) -> Aim:
-    now = _mean_hu(torch.stack([scene.hu, scene.femur], dim=1))
+    now = _mean_hu(scene.hu, scene.femur)
     return Aim(_mean_hu, now + change_hu, torch.tensor([30.0]))
 
 

@@ -31,17 +31,16 @@ def scene(people: tuple[Sample, ...], small_view: View) -> Scene:
     return view_scene(torch.stack(images), small_view)
 
 
-def _mean_hu(images: Tensor) -> Tensor:
-    hu, femur = images[:, 0], images[:, 1]
+def _mean_hu(hu: Tensor, femur: Tensor) -> Tensor:
     return ((hu * femur).sum(dim=(1, 2, 3)) / femur.sum(dim=(1, 2, 3)))[:, None]
 
 
-def _blind(images: Tensor) -> Tensor:
-    return 0.0 * images.sum(dim=(1, 2, 3, 4))[:, None]
+def _blind(hu: Tensor, femur: Tensor) -> Tensor:
+    return 0.0 * (hu + femur).sum(dim=(1, 2, 3))[:, None]
 
 
 def _aim(scene: Scene, change_hu: list[float], error: float = 50.0) -> Aim:
-    now = _mean_hu(torch.stack([scene.hu, scene.femur], dim=1))
+    now = _mean_hu(scene.hu, scene.femur)
     return Aim(_mean_hu, now + torch.tensor(change_hu)[:, None], torch.tensor([error]))
 
 
@@ -58,7 +57,7 @@ def test_an_aim_that_can_be_reached_is_reached_and_says_so(scene: Scene, small_v
     assert [one.stop for one in outcomes] == [Stop.REACHED] * 3
     chosen = {n: torch.stack([o.parameters[n] for o in outcomes]) for n in EDIT.units}
     after = EDIT.apply(scene, chosen)
-    read = _mean_hu(torch.stack([after.hu, after.femur], dim=1))
+    read = _mean_hu(after.hu, after.femur)
     assert ((read - aim.wanted).abs() <= 0.15 * 50.0 + 1e-3).all()
 
 

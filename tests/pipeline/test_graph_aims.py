@@ -40,7 +40,11 @@ def folder(driver: TrainedPredictor, tmp_path_factory: pytest.TempPathFactory) -
 
 def _aims(driver: TrainedPredictor, folder: Path, wanted: torch.Tensor) -> tuple[Aim, GraphAim]:
     source = gradient_graphs(folder, [driver], Silent())[driver.name]
-    by_torch = Aim(lambda images: driver(images)[:, list(COLUMNS)], wanted, ERRORS)
+
+    def read(hu: torch.Tensor, femur: torch.Tensor) -> torch.Tensor:
+        return driver(torch.stack([hu, femur], dim=1))[:, list(COLUMNS)]
+
+    by_torch = Aim(read, wanted, ERRORS)
     return by_torch, GraphAim(by_torch.read, wanted, ERRORS, source=source, columns=COLUMNS)
 
 
@@ -50,7 +54,7 @@ def test_costs_and_gradient_are_those_of_pytorch(driver: TrainedPredictor, folde
     found = []
     for aim in _aims(driver, folder, wanted):
         images = torch.from_numpy(femur_images(driver.view, 2)).requires_grad_()
-        costs = aim.costs(images, rows, SquaredError())
+        costs = aim.costs(*images.unbind(dim=1), rows, SquaredError())
         (0.5 * costs.mean(dim=1)).sum().backward()
         assert images.grad is not None
         found.append((costs.detach().numpy(), images.grad.numpy()))
@@ -65,7 +69,7 @@ def test_costs_that_weigh_differently_are_not_answered(
 ) -> None:
     _, aim = _aims(driver, folder, torch.full((1, 2), 60.0))
     images = torch.from_numpy(femur_images(driver.view, 1)).requires_grad_()
-    costs = aim.costs(images, torch.tensor([0]), SquaredError())
+    costs = aim.costs(*images.unbind(dim=1), torch.tensor([0]), SquaredError())
     with pytest.raises(ValueError, match="weigh alike"):
         costs[:, 0].sum().backward()
 
@@ -74,7 +78,7 @@ def test_a_graph_of_another_term_is_refused(driver: TrainedPredictor, folder: Pa
     _, aim = _aims(driver, folder, torch.full((1, 2), 60.0))
     images = torch.from_numpy(femur_images(driver.view, 1))
     with pytest.raises(PluginError, match="--attribute-term class-margin"):
-        aim.costs(images, torch.tensor([0]), ClassMargin())
+        aim.costs(*images.unbind(dim=1), torch.tensor([0]), ClassMargin())
 
 
 def test_a_graph_of_other_weights_is_refused(driver: TrainedPredictor, folder: Path) -> None:

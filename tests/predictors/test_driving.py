@@ -3,8 +3,13 @@
 import pytest
 import torch
 
-from qctkit.predictors.driving import driving
+from qctkit.predictors.driving import driving, measuring
+from qctkit.predictors.features import FEATURES, SIZE, PhysicalFeatures
+from qctkit.predictors.gradient_check import femur_images
 from qctkit.predictors.network import NetworkPredictor
+from qctkit.predictors.physical import PhysicalPredictor
+from qctkit.subject import AGE
+from qctkit.view import HIP_VIEW
 from qctkit.window import DEFAULT_WINDOW
 
 
@@ -25,6 +30,41 @@ def test_readings_and_gradient_are_those_of_the_network(
     for own, twin in zip(*found, strict=True):
         torch.testing.assert_close(own, twin, rtol=1e-12, atol=1e-15)
         assert own.abs().max() > 0.0
+
+
+@pytest.fixture(scope="module")
+def hips() -> torch.Tensor:
+    return torch.from_numpy(femur_images(HIP_VIEW, 3))
+
+
+def _with_gradient(found: torch.Tensor, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    (slope,) = torch.autograd.grad((found * torch.arange(1.0, len(FEATURES) + 1)).sum(), hu)
+    return found.detach(), slope
+
+
+def test_measures_of_femurs_that_stay_and_then_move_are_those_of_the_features(
+    hips: torch.Tensor,
+) -> None:
+    features = PhysicalFeatures(HIP_VIEW)
+    measure = measuring(PhysicalPredictor((AGE.name,), HIP_VIEW))
+    femur = hips[:, 1]
+    for step in (0.0, 25.0, -40.0):
+        if step < 0.0:
+            femur = femur.roll(2, dims=2)
+        hu = (hips[:, 0] + step * femur).requires_grad_()
+        image = torch.stack([hu, femur], dim=1)
+        own, twin = (_with_gradient(one, hu) for one in (features(image), measure(hu, femur)))
+        torch.testing.assert_close(own[0], twin[0], rtol=1e-5, atol=1e-4)
+        assert (own[1] - twin[1]).norm() <= 1e-5 * own[1].norm()
+        assert own[1].abs().max() > 0.0
+
+
+def test_a_femur_that_is_free_to_move_has_its_gradient(hips: torch.Tensor) -> None:
+    femur = hips[:1, 1].clone().requires_grad_()
+    measure = measuring(PhysicalPredictor((AGE.name,), HIP_VIEW))
+    measure(hips[:1, 0], femur)[:, : len(SIZE)].sum().backward()
+    assert femur.grad is not None
+    assert femur.grad.abs().max() > 0.0
 
 
 def test_the_network_itself_stays_as_it_was() -> None:
