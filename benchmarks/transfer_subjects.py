@@ -78,7 +78,7 @@ class Repeat:
             return CohortFile(path)
         self.folder.mkdir(parents=True, exist_ok=True)
         seed = TRAINING_SEED + self.number
-        return simulate(path, Silent(), subjects=self.training, seed=seed)
+        return simulate(path, Silent(), subjects=self.training, seed=seed, overwrite=True)
 
     def source_cohort(self) -> CohortFile:
         """Return the subjects that are edited, which nothing was learned from."""
@@ -86,7 +86,7 @@ class Repeat:
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             run = {"command": "simulate", "subjects": self.sources, "versions": versions()}
-            with CohortWriter(path, run) as writer:
+            with CohortWriter(path, run, overwrite=True) as writer:  # over a part of it
                 for position, person in enumerate(self.people):
                     writer.add(position, simulate_person(person))
         return CohortFile(path)
