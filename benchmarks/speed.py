@@ -11,12 +11,19 @@ neighbour counts for little. A ratio is the median over rounds of one contestant
 other's in the same round, with its middle half. The limit is the best 3 x 3 x 3 convolution of this
 very run; a step's work is the multiplications and additions of its networks' forward and gradient.
 
-    python benchmarks/speed.py [FOLDER] [--rounds 7]
+With ``--peers`` our step is timed beside those of PGD as torchattacks, foolbox, captum and ART have
+it, on the same frozen networks and images, in an environment that is made for them in the folder
+given (it says what it installs). **Peers do less in a step**: the sign of a gradient of one loss,
+and a projection. Ours also has what each change costs (size, total variation), Adam with a memory
+for each voxel, the best step kept for each sample, and an edit in between.
+
+    python benchmarks/speed.py [FOLDER] [--rounds 7] [--peers ENVIRONMENT]
 """
 
 import argparse
 import copy
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peers import Readings, environment, loops
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,7 +46,7 @@ from qctkit.predictors.onnx_loading import trial_images
 from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.view import View
 
-SAMPLES, STEPS = 8, 4
+SAMPLES, STEPS, PEER_STEPS = 8, 4, 10
 NAIVE_STEPS = 300
 FALLING_STEPS, FALLING = 60, Pace(first=6.0, last=0.0, memory=(0.8, 0.95))
 """A pace that is in no recipe: it ends sooner, and sizes can come out larger."""
@@ -65,9 +73,17 @@ class Case:
 def main() -> None:
     """Print the tables."""
     options = _options()
+    if options.peers is not None:
+        beside_peers = [environment(options.peers), __file__, "--beside-peers"]
+        subprocess.run([*beside_peers, "--rounds", str(options.rounds)], check=True)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"{platform.machine()}, torch {torch.__version__}, one thread, {options.rounds} rounds")
+    if options.beside_peers:
+        for case in (_drawn("residual"), _drawn("slices")):
+            _print_peers(case, options.rounds)
+        return
     limit, bandwidth = _limits()
     print(f"limit: {limit:.0f} GFLOP/s in a convolution, {bandwidth:.1f} GB/s copied\n")
     for case in (_drawn("residual"), _drawn("slices")):
@@ -91,11 +107,37 @@ def _print_steps(case: Case, rounds: int, limit: float) -> None:
     print(f"{case.name}: {work / 1e6:.0f} MFLOP a sample and step")
     print(f"{'loop':<24}{'ms a sample and step':>22}{'naive over it':>26}{'of the limit':>14}")
     for name, took in each.items():
-        low, middle, high = np.quantile(each["naive"] / took, [0.25, 0.5, 0.75])
-        spread = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        spread = _spread(each["naive"] / took)
         share = work / float(np.median(took)) / 1e9 / limit
         print(f"{name:<24}{1e3 * np.median(took):>22.2f}{spread:>26}{share:>13.0%}", flush=True)
     print()
+
+
+def _print_peers(case: Case, rounds: int) -> None:
+    """Print a step of each peer beside ours, and how often each reads an image in a step."""
+    model = Readings(case.networks, case.scene.femur, case.scene.view.window)
+    contestants: dict[str, Callable[[], object]] = {
+        "ours": lambda: _ours(case, PEER_STEPS, Pace()),
+        **loops(model, case.scene.hu, PEER_STEPS),
+    }
+    read = {name: _read(case, run) / (SAMPLES * PEER_STEPS) for name, run in contestants.items()}
+    seconds = _in_turns(contestants, rounds)
+    print(f"{case.name}, {SAMPLES} samples, {PEER_STEPS} steps")
+    print(f"{'loop':<40}{'ms a sample and step':>22}{'over ours':>26}{'read in a step':>16}")
+    for name, took in seconds.items():
+        spread = _spread(took / seconds["ours"])
+        each = 1e3 * np.median(took) / (SAMPLES * PEER_STEPS)
+        print(f"{name:<40}{each:>22.2f}{spread:>26}{read[name]:>16.2f}", flush=True)
+    print()
+
+
+def _read(case: Case, run: Callable[[], object]) -> int:
+    """Return how many images a run gives the first network to read, or copies of it."""
+    counts: list[int] = []
+    hook = case.networks[0].register_forward_hook(lambda _, given, __: counts.append(len(given[0])))
+    run()
+    hook.remove()
+    return sum(counts)
 
 
 def _print_campaign(case: Case) -> None:
@@ -217,6 +259,12 @@ def _transferred(folder: Path) -> Case:
     )
 
 
+def _spread(ratios: np.ndarray) -> str:
+    """Return the median of ratios, with its middle half."""
+    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
 def _flops(case: Case) -> float:
     """Return the floating-point operations of one sample's forward passes and gradient."""
     networks = [copy.deepcopy(one).requires_grad_(requires_grad=False) for one in case.networks]
@@ -264,6 +312,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peers", type=Path, metavar="ENVIRONMENT", help="compare with peers")
+    parser.add_argument("--beside-peers", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
