@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from qctkit.boxes import bounding_box
 from qctkit.cohort import FemurMask
+from qctkit.distances import distance_mm
 from qctkit.subject import AGE, SEX, WEIGHT, Subject
 from qctkit.volume import Volume
 from qctkit.window import DEFAULT_BONE_BAND, DEFAULT_WINDOW, BoneBand, Window
@@ -72,13 +74,9 @@ def depths(
     femur: FemurMask, spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return the mask, and the depth in mm of each of its voxels below the surface ``(V,)``."""
-    corners = [(axis.min(), axis.max() + 1) for axis in np.nonzero(femur.voxels)]
-    box = tuple(slice(int(a), int(b)) for a, b in corners)
-    depth = np.zeros(femur.voxels.shape, dtype=np.float64)
-    depth[box] = ndimage.distance_transform_edt(np.pad(femur.voxels[box], 1), sampling=spacing_mm)[
-        1:-1, 1:-1, 1:-1
-    ]
-    return femur.voxels, depth[femur.voxels]
+    inside = femur.voxels[bounding_box(femur.voxels)]
+    depth = distance_mm(np.pad(inside, 1), spacing_mm)[1:-1, 1:-1, 1:-1]
+    return femur.voxels, depth[inside]
 
 
 def bone_histogram(

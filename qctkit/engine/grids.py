@@ -10,9 +10,14 @@ from scipy import ndimage
 from torch import Tensor
 
 from qctkit.contracts import Displacement, Scene
+from qctkit.engine.fields import slabs
 from qctkit.frame import FemurFrame
 from qctkit.geometry import FloatArray, Geometry, Triple
 from qctkit.view import View
+
+SPLINE_RIM = 12
+"""Voxels by which SciPy itself widens an array whose border value goes on, before it finds a
+spline's weights."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,10 @@ class VoxelGrid:
 
     def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
         """Return the scene with what lies at displaced positions; the femur is where depth > 0."""
-        shift = displacement_mm(scene.positions_mm)[0].numpy() @ self.to_index.T.astype(np.float32)
+        to_index = self.to_index.T.astype(np.float32)
+        shift = np.empty(scene.positions_mm.shape[1:], dtype=np.float32)
+        for part in slabs(shift.shape):
+            shift[part] = displacement_mm(scene.positions_mm[:, part])[0].numpy() @ to_index
         # Depth is near enough to linear; splines would only cost time.
         depth = torch.from_numpy(_splined(scene.depth_mm[0].numpy(), shift, order=1))[None]
         view_grid = torch.from_numpy(scene.view.positions_mm).float()[None]
@@ -115,8 +123,17 @@ def _splined(
     values: NDArray[np.float32], shift: NDArray[np.float32], order: Literal[1, 3]
 ) -> NDArray[np.float32]:
     """Return an array ``(D, H, W)`` at its voxels plus ``shift`` ``(D, H, W, 3)``, in voxels."""
-    moved = (shift != 0.0).any(axis=-1)
-    index = np.argwhere(moved).T + shift[moved].T
+    # As map_coordinates begins, once for all slices; the rim lets splines see past the border.
+    rim = SPLINE_RIM if order > 1 else 0
+    weights: NDArray[np.floating] = values
+    if rim:
+        weights = ndimage.spline_filter(np.pad(values, rim, mode="edge"), order, mode="nearest")
     result = values.copy()
-    result[moved] = ndimage.map_coordinates(values, index, order=order, mode="nearest")
+    for part in slabs(shift.shape):
+        moved = (shift[part] != 0.0).any(axis=-1)
+        first = np.array([[part.start], [0], [0]])
+        index = np.argwhere(moved).T + first + shift[part][moved].T + rim
+        result[part][moved] = ndimage.map_coordinates(
+            weights, index, order=order, mode="nearest", prefilter=False
+        )
     return result

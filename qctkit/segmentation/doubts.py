@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from qctkit.boxes import bounding_box
 from qctkit.geometry import Geometry
-from qctkit.segmentation.boxes import bounding_box
 from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface
 from qctkit.volume import Mask
 

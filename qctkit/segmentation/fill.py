@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from qctkit.segmentation.boxes import bounding_box
+from qctkit.boxes import bounding_box
 from qctkit.volume import Mask
 
 

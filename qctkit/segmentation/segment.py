@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qctkit.boxes import Box, bounding_box
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry, Triple
-from qctkit.segmentation.boxes import Box, bounding_box
 from qctkit.segmentation.doubts import find_doubts
 from qctkit.segmentation.edge import signed_edge_mm
 from qctkit.segmentation.femur import grow_femur

@@ -1,5 +1,6 @@
 """``noise-texture``: is the noise still that of the source's scanner?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,15 +34,19 @@ class NoiseTexture:
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
         """Return the verdict on the noise in soft tissue."""
-        old, new = _changed_windows(candidate)
-        soft = is_soft(old) & is_soft(new)
-        old, new = without_slope(old[soft]), without_slope(new[soft])
-        if len(old) * EVENEST_SHARE < FEWEST_WINDOWS:
+        spread = np.concatenate([_spread(*one) for one in _changed_windows(candidate)])
+        if len(spread) * EVENEST_SHARE < FEWEST_WINDOWS:
             words = "hardly any even soft tissue was changed, so its noise is the source's"
-            return Verdict(self.name, True, {"windows": float(len(old))}, words)
-        spread = np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2)))
-        even = spread <= np.quantile(spread, EVENEST_SHARE)
-        before, after = _power(old[even]), _power(new[even])
+            return Verdict(self.name, True, {"windows": float(len(spread))}, words)
+        most = np.quantile(spread, EVENEST_SHARE)
+        even = spread <= most
+        # The windows are looked for twice, since all of them would fill memory.
+        kept = [
+            (old[chosen], new[chosen])
+            for old, new in _changed_windows(candidate)
+            if (chosen := _spread(old, new) <= most).any()
+        ]
+        before, after = (_power(np.concatenate(one)) for one in zip(*kept, strict=True))
         ratios = {name: after[name] / before[name] for name in BANDS}
         named = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
         return Verdict(
@@ -54,14 +59,23 @@ class NoiseTexture:
         )
 
 
-def _changed_windows(candidate: Candidate) -> tuple[FloatArray, FloatArray]:
-    """Return windows ``(n, 8, 8)`` of source and candidate that lie in the region and changed."""
-    old, new, inside = (
-        windows(one)
-        for one in (candidate.source.volume.voxels, candidate.volume.voxels, candidate.region)
-    )
-    chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
-    return old[chosen].astype(np.float64), new[chosen].astype(np.float64)
+def _changed_windows(candidate: Candidate) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Give, slice by slice, windows ``(n, 8, 8)`` of soft tissue in source and candidate.
+
+    They lie in the region and changed; the plane that fits each best is taken away.
+    """
+    volumes = candidate.source.volume.voxels, candidate.volume.voxels, candidate.region
+    for level in range(len(candidate.region)):
+        old, new, inside = (windows(one[level : level + 1]) for one in volumes)
+        chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
+        old, new = old[chosen].astype(np.float64), new[chosen].astype(np.float64)
+        soft = is_soft(old) & is_soft(new)
+        yield without_slope(old[soft]), without_slope(new[soft])
+
+
+def _spread(old: FloatArray, new: FloatArray) -> FloatArray:
+    """Return the larger standard deviation of each window, before or after, ``(n,)``."""
+    return np.asarray(np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2))))
 
 
 def _power(windows: FloatArray) -> dict[str, float]:
