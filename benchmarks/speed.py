@@ -17,7 +17,9 @@ given (it says what it installs). **Peers do less in a step**: the sign of a gra
 and a projection. Ours also has what each change costs (size, total variation), Adam with a memory
 for each voxel, the best step kept for each sample, and an edit in between.
 
-    python benchmarks/speed.py [FOLDER] [--rounds 7] [--peers ENVIRONMENT]
+With ``--batches`` our step is timed at several sizes of the batch that is worked on at once.
+
+    python benchmarks/speed.py [FOLDER] [--rounds 7] [--peers ENVIRONMENT | --batches]
 """
 
 import argparse
@@ -47,6 +49,7 @@ from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.view import View
 
 SAMPLES, STEPS, PEER_STEPS = 8, 4, 10
+BATCHES = (1, 2, 4, 8, 16)
 NAIVE_STEPS = 300
 FALLING_STEPS, FALLING = 60, Pace(first=6.0, last=0.0, memory=(0.8, 0.95))
 """A pace that is in no recipe: it ends sooner, and sizes can come out larger."""
@@ -83,6 +86,10 @@ def main() -> None:
     if options.beside_peers:
         for case in (_drawn("residual"), _drawn("slices")):
             _print_peers(case, options.rounds)
+        return
+    if options.batches:
+        for case in (_drawn("residual", max(BATCHES)), _drawn("slices", max(BATCHES))):
+            _print_batches(case, options.rounds)
         return
     limit, bandwidth = _limits()
     print(f"limit: {limit:.0f} GFLOP/s in a convolution, {bandwidth:.1f} GB/s copied\n")
@@ -140,6 +147,19 @@ def _read(case: Case, run: Callable[[], object]) -> int:
     return sum(counts)
 
 
+def _print_batches(case: Case, rounds: int) -> None:
+    """Print our step at several sizes of the batch, beside that of 8."""
+    seconds = _in_turns(
+        {str(one): lambda one=one: _ours(case, STEPS, Pace(), one) for one in BATCHES}, rounds
+    )
+    print(f"{case.name}, {max(BATCHES)} samples, {STEPS} steps")
+    print(f"{'batch':<10}{'ms a sample and step':>22}{'over a batch of 8':>26}")
+    for name, took in seconds.items():
+        each = 1e3 * np.median(took) / (max(BATCHES) * STEPS)
+        print(f"{name:<10}{each:>22.2f}{_spread(took / seconds['8']):>26}", flush=True)
+    print()
+
+
 def _print_campaign(case: Case) -> None:
     """Print time and quality of whole optimisations of the same pairs."""
     slow = Pace()
@@ -172,7 +192,7 @@ def _quality(outcomes: Sequence[Outcome]) -> tuple[float, float, float]:
     return float(aims.mean()), float(variation.mean()), float(size.mean())
 
 
-def _ours(case: Case, steps: int, pace: Pace) -> list[Outcome]:
+def _ours(case: Case, steps: int, pace: Pace, together: int = SAMPLES) -> list[Outcome]:
     modules = [driving(one) for one in case.networks]
     aims = [
         Aim(one, wanted, error)
@@ -181,8 +201,9 @@ def _ours(case: Case, steps: int, pace: Pace) -> list[Outcome]:
     edit = Voxel()
     start = edit.start(len(case.scene.hu), case.scene.view)
     return optimise(
-        case.scene, edit, start, aims, PRESERVATION, steps=steps, patience=steps, pace=pace
-    )
+        case.scene, edit, start, aims, PRESERVATION,
+        steps=steps, patience=steps, pace=pace, together=together,
+    )  # fmt: skip
 
 
 def _naive(case: Case, steps: int, *, frozen: bool = False) -> None:
@@ -210,14 +231,14 @@ def _batched(case: Case, steps: int, *, frozen: bool = True) -> None:
         optimiser.step()
 
 
-def _drawn(encoder: str) -> Case:
+def _drawn(encoder: str, samples: int = SAMPLES) -> Case:
     """Return a case of networks with drawn weights: their values cost no time."""
     view = View()
-    images = torch.from_numpy(trial_images(view, SAMPLES))
+    images = torch.from_numpy(trial_images(view, samples))
     networks = [
         NetworkPredictor(encoder, outputs, view.window, bone_only=True).eval() for outputs in (1, 2)
     ]
-    wanted = [torch.full((SAMPLES, outputs), 3.0) for outputs in (1, 2)]
+    wanted = [torch.full((samples, outputs), 3.0) for outputs in (1, 2)]
     errors = [torch.ones(outputs) for outputs in (1, 2)]
     name = "slices" if encoder == "slices" else "volumes"
     return Case(name, networks, view_scene(images, view), wanted, errors)
@@ -313,6 +334,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peers", type=Path, metavar="ENVIRONMENT", help="compare with peers")
+    parser.add_argument("--batches", action="store_true", help="compare sizes of the batch")
     parser.add_argument("--beside-peers", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
