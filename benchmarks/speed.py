@@ -12,12 +12,21 @@ neighbour counts for little. A ratio is the median over rounds of one contestant
 other's in the same round, with its middle half. The limit is the best 3 x 3 x 3 convolution of this
 very run; a step's work is the multiplications and additions of its networks' forward and gradient.
 
-    python benchmarks/speed.py [FOLDER] [--rounds 7]
+With ``--peers`` our step is timed beside those of PGD as torchattacks, foolbox, captum and ART have
+it, on the same frozen networks and images, in an environment that is made for them in the folder
+given (it says what it installs). **Peers do less in a step**: the sign of a gradient of one loss,
+and a projection. Ours also has what each change costs (size, total variation), Adam with a memory
+for each voxel, the best step kept for each sample, and an edit in between.
+
+With ``--batches`` our step is timed at several sizes of the batch that is worked on at once.
+
+    python benchmarks/speed.py [FOLDER] [--rounds 7] [--peers ENVIRONMENT | --batches]
 """
 
 import argparse
 import copy
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +35,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peers import Readings, environment, loops
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -43,7 +53,8 @@ from qctkit.recipes.voxel_baseline import voxel_baseline
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW, View
 
-SAMPLES, STEPS = 8, 4
+SAMPLES, STEPS, PEER_STEPS = 8, 4, 10
+BATCHES = (1, 2, 4, 8, 16)
 NAIVE_STEPS = 300
 FALLING_STEPS, FALLING = 60, Pace(first=6.0, last=0.0, memory=(0.8, 0.95))
 """A pace that is in no recipe: it ends sooner, and sizes can come out larger."""
@@ -70,9 +81,21 @@ class Case:
 def main() -> None:
     """Print the tables."""
     options = _options()
+    if options.peers is not None:
+        beside_peers = [environment(options.peers), __file__, "--beside-peers"]
+        subprocess.run([*beside_peers, "--rounds", str(options.rounds)], check=True)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"{platform.machine()}, torch {torch.__version__}, one thread, {options.rounds} rounds")
+    if options.beside_peers:
+        for case in (_drawn("residual"), _drawn("slices")):
+            _print_peers(case, options.rounds)
+        return
+    if options.batches:
+        for case in (_drawn("residual", max(BATCHES)), _drawn("slices", max(BATCHES))):
+            _print_batches(case, options.rounds)
+        return
     limit, bandwidth = _limits()
     print(f"limit: {limit:.0f} GFLOP/s in a convolution, {bandwidth:.1f} GB/s copied\n")
     for case in (_drawn("residual"), _drawn("slices")):
@@ -98,8 +121,7 @@ def _print_steps(case: Case, rounds: int, limit: float) -> None:
     print(f"{case.name}: {work / 1e6:.0f} MFLOP a sample and step")
     print(f"{'loop':<24}{'ms a sample and step':>22}{'naive over it':>26}{'of the limit':>14}")
     for name, took in each.items():
-        low, middle, high = np.quantile(each["naive"] / took, [0.25, 0.5, 0.75])
-        spread = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        spread = _spread(each["naive"] / took)
         share = work / float(np.median(took)) / 1e9 / limit
         print(f"{name:<24}{1e3 * np.median(took):>22.2f}{spread:>26}{share:>13.0%}", flush=True)
     print()
@@ -159,6 +181,48 @@ def _print_measures(rounds: int) -> None:
     print()
 
 
+def _print_peers(case: Case, rounds: int) -> None:
+    """Print a step of each peer beside ours, and how often each reads an image in a step."""
+    model = Readings(case.networks, case.scene.femur, case.scene.view.window)
+    contestants: dict[str, Callable[[], object]] = {
+        "ours": lambda: _ours(case, PEER_STEPS, Pace()),
+        **loops(model, case.scene.hu, PEER_STEPS),
+    }
+    read = {
+        name: _images_read(case, run) / (SAMPLES * PEER_STEPS) for name, run in contestants.items()
+    }
+    seconds = _in_turns(contestants, rounds)
+    print(f"{case.name}, {SAMPLES} samples, {PEER_STEPS} steps")
+    print(f"{'loop':<40}{'ms a sample and step':>22}{'over ours':>26}{'read in a step':>16}")
+    for name, took in seconds.items():
+        spread = _spread(took / seconds["ours"])
+        each = 1e3 * np.median(took) / (SAMPLES * PEER_STEPS)
+        print(f"{name:<40}{each:>22.2f}{spread:>26}{read[name]:>16.2f}", flush=True)
+    print()
+
+
+def _images_read(case: Case, run: Callable[[], object]) -> int:
+    """Return how many images a run gives the first network to read, or copies of it."""
+    counts: list[int] = []
+    hook = case.networks[0].register_forward_hook(lambda _, given, __: counts.append(len(given[0])))
+    run()
+    hook.remove()
+    return sum(counts)
+
+
+def _print_batches(case: Case, rounds: int) -> None:
+    """Print our step at several sizes of the batch, beside that of 8."""
+    seconds = _in_turns(
+        {str(one): lambda one=one: _ours(case, STEPS, Pace(), one) for one in BATCHES}, rounds
+    )
+    print(f"{case.name}, {max(BATCHES)} samples, {STEPS} steps")
+    print(f"{'batch':<10}{'ms a sample and step':>22}{'over a batch of 8':>26}")
+    for name, took in seconds.items():
+        each = 1e3 * np.median(took) / (max(BATCHES) * STEPS)
+        print(f"{name:<10}{each:>22.2f}{_spread(took / seconds['8']):>26}", flush=True)
+    print()
+
+
 def _print_campaign(case: Case) -> None:
     """Print time and quality of whole optimisations of the same pairs."""
     slow = Pace()
@@ -191,7 +255,7 @@ def _quality(outcomes: Sequence[Outcome]) -> tuple[float, float, float]:
     return float(aims.mean()), float(variation.mean()), float(size.mean())
 
 
-def _ours(case: Case, steps: int, pace: Pace) -> list[Outcome]:
+def _ours(case: Case, steps: int, pace: Pace, together: int = SAMPLES) -> list[Outcome]:
     modules = [driving(one) for one in case.networks]
     aims = [
         Aim(_read(one), wanted, error)
@@ -200,8 +264,9 @@ def _ours(case: Case, steps: int, pace: Pace) -> list[Outcome]:
     edit = Voxel()
     start = edit.start(len(case.scene.hu), case.scene.view)
     return optimise(
-        case.scene, edit, start, aims, PRESERVATION, steps=steps, patience=steps, pace=pace
-    )
+        case.scene, edit, start, aims, PRESERVATION,
+        steps=steps, patience=steps, pace=pace, together=together,
+    )  # fmt: skip
 
 
 def _read(module: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
@@ -233,14 +298,14 @@ def _batched(case: Case, steps: int, *, frozen: bool = True) -> None:
         optimiser.step()
 
 
-def _drawn(encoder: str) -> Case:
+def _drawn(encoder: str, samples: int = SAMPLES) -> Case:
     """Return a case of networks with drawn weights: their values cost no time."""
     view = View()
-    images = torch.from_numpy(trial_images(view, SAMPLES))
+    images = torch.from_numpy(trial_images(view, samples))
     networks = [
         NetworkPredictor(encoder, outputs, view.window, bone_only=True).eval() for outputs in (1, 2)
     ]
-    wanted = [torch.full((SAMPLES, outputs), 3.0) for outputs in (1, 2)]
+    wanted = [torch.full((samples, outputs), 3.0) for outputs in (1, 2)]
     errors = [torch.ones(outputs) for outputs in (1, 2)]
     name = "slices" if encoder == "slices" else "volumes"
     return Case(name, networks, view_scene(images, view), wanted, errors)
@@ -280,6 +345,12 @@ def _transferred(folder: Path) -> Case:
         [one.wanted for one in aims],
         [one.typical_error for one in aims],
     )
+
+
+def _spread(ratios: np.ndarray) -> str:
+    """Return the median of ratios, with its middle half."""
+    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _flops(case: Case) -> float:
@@ -329,6 +400,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peers", type=Path, metavar="ENVIRONMENT", help="compare with peers")
+    parser.add_argument("--batches", action="store_true", help="compare sizes of the batch")
+    parser.add_argument("--beside-peers", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

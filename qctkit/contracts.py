@@ -384,6 +384,8 @@ class Edit(Protocol):
         - ``apply`` changes nothing outside ``region``, grown by the scanner's blur;
         - an edit that moves nothing gives back the scene's own ``femur`` and depths;
         - each sample's result depends on its own scene and parameters alone;
+        - a figure ``largest_displacement_mm`` says how far things move with these parameters:
+          that far around a slab of a scan is looked at, or ``reach_mm`` where there is none;
         - ``step_sizes`` are Adam's first step for each parameter, in its unit, and ``spreads``
           what each varies by among people of one age and sex.
     """

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from qctkit.boxes import bounding_box
 from qctkit.cohort import FemurMask
+from qctkit.distances import distance_mm
 from qctkit.geometry import Shape, Triple
 from qctkit.subject import AGE, SEX, WEIGHT, Subject
-from qctkit.volume import Volume, bounding_box
+from qctkit.volume import Volume
 from qctkit.window import DEFAULT_BONE_BAND, DEFAULT_WINDOW, BoneBand, Window
 
 CORE_DEPTH_MM = 5.0
@@ -96,9 +98,10 @@ def depths(femur: FemurMask, spacing_mm: Triple) -> tuple[NDArray[np.bool_], NDA
 @lru_cache(maxsize=2)
 def _depths(shape: Shape, bits: bytes, spacing_mm: Triple) -> NDArray[np.float64]:
     """Return the depths in a box; kept, since a sample's mask is its source's as a rule."""
-    inside = np.unpackbits(np.frombuffer(bits, np.uint8), count=math.prod(shape)).reshape(shape)
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing_mm)
-    found = np.asarray(depth[1:-1, 1:-1, 1:-1][inside.astype(bool)])
+    packed = np.frombuffer(bits, np.uint8)
+    inside = np.unpackbits(packed, count=math.prod(shape)).reshape(shape).astype(bool)
+    depth = distance_mm(np.pad(inside, 1), spacing_mm)
+    found: NDArray[np.float64] = depth[1:-1, 1:-1, 1:-1][inside]
     found.flags.writeable = False
     return found
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qctkit.boxes import bounding_box
 from qctkit.cohort import FemurMask, Record, Side
 from qctkit.errors import InputError
 from qctkit.geometry import FloatArray, Geometry, Shape
-from qctkit.volume import Volume, bounding_box
+from qctkit.volume import Volume
 
 CROP_MARGIN_MM = 20.0
 """Soft tissue kept around a femur that is cropped out."""

@@ -1,6 +1,5 @@
 """Voxels with their geometry and unit."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,9 +15,6 @@ Voxels: TypeAlias = NDArray[np.int16] | NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
 
 INT16_RANGE = (-32768, 32767)
-
-Box: TypeAlias = tuple[slice, slice, slice]
-"""A range of indices along each axis of an array ``(D, H, W)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +95,3 @@ def compact(voxels: NDArray[np.generic]) -> Voxels:
         if np.array_equal(whole, voxels):
             return whole
     return voxels.astype(np.float32)
-
-
-def bounding_box(mask: Mask, margin: int | Sequence[int] = 0) -> Box:
-    """Return the slices that hold a mask ``(D, H, W)`` and a margin of voxels, or all of it.
-
-    An empty mask has the whole array as its box; a margin may be given for each axis.
-    """
-    slices = []
-    margins = [margin] * 3 if isinstance(margin, int) else margin
-    for axis, (length, more) in enumerate(zip(mask.shape, margins, strict=True)):
-        others = tuple(other for other in range(3) if other != axis)
-        seen = np.flatnonzero(mask.any(axis=others))
-        first, last = (seen[0], seen[-1]) if len(seen) else (0, length - 1)
-        slices.append(slice(max(0, int(first) - more), min(length, int(last) + 1 + more)))
-    return slices[0], slices[1], slices[2]

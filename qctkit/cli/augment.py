@@ -65,6 +65,10 @@ SAMPLES = 16
     help="Folder that `qctkit export --gradient` wrote of these predictors, for --backend "
     "onnxruntime.",
 )
+@click.option(
+    "--batch", type=click.IntRange(1), show_default="8, or what a resumed run began with",
+    help="Candidates optimised together, in each process.",
+)  # fmt: skip
 @output_option("Cohort file to write.", default="augmented.h5")
 @seed_option
 @workers_option
@@ -82,6 +86,7 @@ def command(
     max_candidates: int | None,
     backend: str,
     gradients: Path | None,
+    batch: int | None,
     output: Path,
     seed: int,
     workers: int | None,
@@ -100,6 +105,9 @@ def command(
     one other real subject, since attributes go together, of the same sex where sex is not carried.
     A target is possible for attributes that the recipe carries; the others keep the source's
     value. What lies beyond the cohort is made, with a warning, and marked as extrapolation.
+
+    How much memory the run will need is said before it begins. It is refused where the machine, its
+    container or its SLURM job plainly has less: give fewer processes (-j) or a smaller --batch.
 
     \b
     Examples:
@@ -152,7 +160,7 @@ def command(
         if samples:
             progress.say(f"at most {len(wanted)} samples: no two have one source and one target")
         count = len(wanted)
-    options = AugmentOptions(count, seed, max_candidates, wanted, drawn_from, gradients)
+    options = AugmentOptions(count, seed, max_candidates, wanted, drawn_from, gradients, batch)
     try:
         result = augment(
             real, chosen, trained, registry, options, output, progress,

@@ -8,10 +8,15 @@ from scipy import ndimage
 from torch import Tensor
 
 from qctkit.contracts import Displacement, Scene
+from qctkit.engine.fields import slabs
 from qctkit.engine.surface import Array, Surface, smooth_depth
 from qctkit.frame import FemurFrame
 from qctkit.geometry import FloatArray, Geometry, Triple
 from qctkit.view import View
+
+SPLINE_RIM = 12
+"""Voxels by which SciPy itself widens an array whose border value goes on, before it finds a
+spline's weights."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,10 @@ class VoxelGrid:
 
     def displaced(self, scene: Scene, displacement_mm: Displacement) -> Scene:
         """Return the scene with what lies at displaced positions; the femur is where depth > 0."""
-        shift = displacement_mm(scene.positions_mm)[0].numpy() @ self.to_index.T.astype(np.float32)
+        to_index = self.to_index.T.astype(np.float32)
+        shift = np.empty(scene.positions_mm.shape[1:], dtype=np.float32)
+        for part in slabs(shift.shape):
+            shift[part] = displacement_mm(scene.positions_mm[:, part])[0].numpy() @ to_index
         hu, depth = self.moved(scene.hu[0].numpy(), scene.depth_mm[0].numpy(), shift)
         view_grid = torch.from_numpy(scene.view.positions_mm).float()[None]
         view_shift = in_steps(displacement_mm(view_grid), scene.view)
@@ -127,8 +135,14 @@ def _sharp(hu: Tensor, shift: Tensor) -> Tensor:
 
 def _splined(values: Array, shift: Array) -> Array:
     """Return an array ``(D, H, W)`` at its voxels plus ``shift`` ``(D, H, W, 3)``, by splines."""
-    moved = (shift != 0.0).any(axis=-1)
-    index = np.argwhere(moved).T + shift[moved].T
+    # As map_coordinates begins, once for all slices; the rim lets splines see past the border.
+    weights = ndimage.spline_filter(np.pad(values, SPLINE_RIM, mode="edge"), mode="nearest")
     result = values.copy()
-    result[moved] = ndimage.map_coordinates(values, index, order=3, mode="nearest")
+    for part in slabs(shift.shape):
+        moved = (shift[part] != 0.0).any(axis=-1)
+        first = np.array([[part.start], [0], [0]])
+        index = np.argwhere(moved).T + first + shift[part][moved].T + SPLINE_RIM
+        result[part][moved] = ndimage.map_coordinates(
+            weights, index, order=3, mode="nearest", prefilter=False
+        )
     return result

@@ -51,14 +51,14 @@ def without_noise(hu: Array) -> Array:
     second single voxels of what the first gave. What is taken away holds no edges, and in even
     tissue nearly all of the noise's power spectrum.
     """
-    noise_hu = noise_level_hu(hu)
+    blocks = _noise_of_blocks(hu)
     quiet = np.empty_like(hu)
     slices = max(SLAB_VOXELS // max(hu[:1].size, 1), 1)
     margin = FIRST_WINDOW[0] + WINDOW[0]
     for start in range(0, len(hu), slices):
         low = max(start - margin, 0)
-        slab = slice(low, start + slices + margin)
-        noisy, scale_hu = hu[slab], noise_hu[slab]
+        slab = slice(low, min(start + slices + margin, len(hu)))
+        noisy, scale_hu = hu[slab], _level(blocks, hu.shape, slab)
         first = _averaged(noisy, noisy, FIRST_WINDOW, scale_hu, noisy=True)
         second = _averaged(noisy, first, WINDOW, LIKENESS * scale_hu, noisy=False)
         quiet[start : start + slices] = second[start - low :][:slices]
@@ -67,19 +67,35 @@ def without_noise(hu: Array) -> Array:
 
 def noise_level_hu(hu: Array) -> Array:
     """Return the standard deviation of the noise about each voxel ``(D, H, W)``, HU."""
+    return _level(_noise_of_blocks(hu), hu.shape, slice(0, len(hu)))
+
+
+def _noise_of_blocks(hu: Array) -> NDArray[np.float64]:
+    """Return the noise in each block of a scan, HU, smoothed from block to block."""
+    firsts = range(0, len(hu), BLOCK[0])
+    blocks = np.concatenate([_quietest(_spread(hu[one : one + BLOCK[0]])) for one in firsts])
+    usual = float(np.nanmedian(blocks)) if np.isfinite(blocks).any() else LEAST_NOISE_HU
+    even = np.where(np.isnan(blocks), usual, blocks)
+    return np.asarray(ndimage.gaussian_filter(even, 0.7, mode="nearest"))
+
+
+def _spread(hu: Array) -> NDArray[np.float64]:
+    """Return the standard deviation in the window about each voxel, NaN outside soft tissue."""
     mean = ndimage.uniform_filter(hu, NOISE_WINDOW, output=np.float64)
     square = ndimage.uniform_filter(hu.astype(np.float64) ** 2, NOISE_WINDOW)
     spread = np.sqrt(np.clip(square - mean**2, 0.0, None))
     spread[(mean < SOFT_TISSUE_HU[0]) | (mean > SOFT_TISSUE_HU[1])] = np.nan
-    blocks = _quietest(spread)
-    usual = float(np.nanmedian(blocks)) if np.isfinite(blocks).any() else LEAST_NOISE_HU
-    even = ndimage.gaussian_filter(np.where(np.isnan(blocks), usual, blocks), 0.7, mode="nearest")
-    index = [
+    return np.asarray(spread)
+
+
+def _level(blocks: NDArray[np.float64], shape: tuple[int, ...], slab: slice) -> Array:
+    """Return the noise about each voxel of a slab along D of a scan of this shape, HU."""
+    d, h, w = (
         (np.arange(n, dtype=np.float32) + 0.5) / size - 0.5
-        for n, size in zip(hu.shape, BLOCK, strict=True)
-    ]
-    points = np.stack(np.meshgrid(*index, indexing="ij"))
-    level = ndimage.map_coordinates(even, points, order=1, mode="nearest", output=np.float32)
+        for n, size in zip(shape, BLOCK, strict=True)
+    )
+    points = np.stack(np.meshgrid(d[slab], h, w, indexing="ij"))
+    level = ndimage.map_coordinates(blocks, points, order=1, mode="nearest", output=np.float32)
     return np.maximum(level, np.float32(LEAST_NOISE_HU))
 
 

@@ -1,9 +1,10 @@
 """The voxels of a scan that lie in a box of the femur frame."""
 
 import numpy as np
-from scipy import ndimage
 
+from qctkit.boxes import bounding_box
 from qctkit.cohort import Sample
+from qctkit.distances import distance_mm
 from qctkit.frame import FemurFrame
 from qctkit.geometry import FloatArray
 from qctkit.volume import Mask
@@ -23,7 +24,8 @@ def within_box(sample: Sample, frame: FemurFrame, half_extent_mm: FloatArray) ->
 
 def grown_femur(sample: Sample, grown_mm: float) -> Mask:
     """Return the femur's mask ``(D, H, W)`` grown by a distance in mm."""
-    distance_mm = ndimage.distance_transform_edt(
-        ~sample.femur.voxels, sampling=sample.volume.spacing_mm
-    )
-    return np.asarray(distance_mm <= grown_mm)
+    spacing_mm = sample.volume.spacing_mm
+    near = bounding_box(sample.femur.voxels, margin=int(np.ceil(grown_mm / min(spacing_mm))) + 1)
+    grown = np.zeros(sample.femur.voxels.shape, dtype=bool)
+    grown[near] = distance_mm(~sample.femur.voxels[near], spacing_mm) <= grown_mm
+    return grown

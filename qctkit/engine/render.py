@@ -8,21 +8,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qctkit.boxes import Box, bounding_box
 from qctkit.cohort import FemurMask, Sample
 from qctkit.contracts import Edit
-from qctkit.engine.edits.composition import moving_part
+from qctkit.engine.edits.composition import furthest_mm, moving_part
 from qctkit.engine.noise import without_noise
-from qctkit.engine.scenes import Box, scan_scene, view_depth_mm
+from qctkit.engine.scenes import scan_scene, view_scene
 from qctkit.frame import FemurFrame
 from qctkit.view import View, see
 from qctkit.volume import INT16_RANGE, Mask, Volume
 
-SLAB_VOXELS = 16_000_000
-"""Voxels worked on at once; about 100 bytes each are in use."""
+SLAB_VOXELS = 8_000_000
+"""Voxels worked on at once, margins and all, where a slab with its margins fits in so many."""
 
 BLUR_MARGIN_MM = 4.0
+SURFACE_MARGIN_MM = 16.0
 SPLINE_MARGIN = 8
-"""How far from a slab's end the scanner's blur (mm) and a cubic spline (slices) still look."""
+"""How far from a slab's end the scanner's blur (mm), the profiles of a surface that moves (mm) and a
+cubic spline (slices) still look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +50,18 @@ def render(
     change is cut to the region, every voxel outside is the source's; whole-number volumes stay
     whole numbers; a mask that is not moved stays itself.
     """
-    box = _box(region)
-    source = sample.volume.voxels[box].astype(np.float32)
-    quiet = without_noise(source)
-    hu, inside = _applied(sample, box, quiet, edit, parameters, frame, view)
-    # In this order, so that what does not change stays the source's to the last bit.
-    changed = source + (hu - quiet)
+    box = bounding_box(region)
+    source = sample.volume.voxels[box]
+    quiet = without_noise(source.astype(np.float32))
     voxels, femur = sample.volume.voxels.copy(), sample.femur.voxels.copy()
-    if voxels.dtype == np.int16:
-        changed = np.clip(np.rint(changed), *INT16_RANGE)
-    voxels[box] = np.where(region[box], changed, voxels[box]).astype(voxels.dtype)
-    femur[box] = np.where(region[box], inside, femur[box])
+    for part, hu, inside in _applied(sample, box, quiet, edit, parameters, frame, view):
+        # In this order, so that what does not change stays the source's to the last bit.
+        changed = source[part] + (hu - quiet[part])
+        if voxels.dtype == np.int16:
+            changed = np.clip(np.rint(changed), *INT16_RANGE)
+        where = region[box][part]
+        voxels[box][part][where] = changed[where]
+        femur[box][part][where] = inside[where]
     return Rendering(sample.volume.with_voxels(voxels), replace(sample.femur, voxels=femur))
 
 
@@ -70,10 +74,12 @@ def moved_hu(
     view: View,
 ) -> NDArray[np.float32]:
     """Return the sample's HU ``(D, H, W)`` only moved, noise and all, its density unchanged."""
-    box = _box(region)
+    box = bounding_box(region)
     hu = sample.volume.voxels.astype(np.float32)
+    still, moved = hu[box].copy(), hu[box]
     alone = moving_part(edit, parameters)
-    hu[box], _ = _applied(sample, box, hu[box].copy(), edit, alone, frame, view)
+    for part, after, _ in _applied(sample, box, still, edit, alone, frame, view):
+        moved[part] = after
     return hu
 
 
@@ -85,25 +91,20 @@ def _applied(
     parameters: Mapping[str, Tensor],
     frame: FemurFrame,
     view: View,
-) -> tuple[NDArray[np.float32], Mask]:
-    """Return what a box shows after the edit, and which of its voxels are femur, slab by slab."""
-    seen_depth_mm = view_depth_mm(see(sample.volume, sample.femur, frame, view).femur, view)
+) -> Iterator[tuple[slice, NDArray[np.float32], Mask]]:
+    """Yield, slab by slab along D of a box, what it shows after the edit, and which is femur."""
+    image = see(sample.volume, sample.femur, frame, view)
+    seen = view_scene(torch.from_numpy(np.stack([image.hu, image.femur]))[None], view)
     batch = {name: values[None] for name, values in parameters.items()}
-    after_hu, inside = np.empty_like(hu), np.empty(hu.shape, dtype=bool)
-    for slab, inner in _slabs(hu.shape, sample.volume.spacing_mm[0], edit.reach_mm):
+    with torch.no_grad():
+        reach_mm = furthest_mm(edit, seen, batch) + (SURFACE_MARGIN_MM if edit.reach_mm else 0.0)
+    for slab, inner in _slabs(hu.shape, sample.volume.spacing_mm[0], reach_mm):
         whole = (slice(box[0].start + slab.start, box[0].start + slab.stop), *box[1:])
-        scene = scan_scene(sample, whole, hu[slab], frame, view, seen_depth_mm)
+        scene = scan_scene(sample, whole, hu[slab], frame, view, seen.view_depth_mm[0].numpy())
         with torch.no_grad():
             after = edit.apply(scene, batch)
         own = slice(inner.start - slab.start, inner.stop - slab.start)
-        after_hu[inner] = after.hu[0].numpy()[own]
-        inside[inner] = after.femur[0].numpy()[own] > 0.5
-    return after_hu, inside
-
-
-def _box(region: Mask) -> Box:
-    d, h, w = (slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(region))
-    return d, h, w
+        yield inner, after.hu[0].numpy()[own], after.femur[0].numpy()[own] > 0.5
 
 
 def _slabs(

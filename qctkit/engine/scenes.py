@@ -1,22 +1,20 @@
 """Scenes: what edits are applied to, on the predictors' view or on a scan's own voxels."""
 
-from typing import TypeAlias
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from qctkit.boxes import Box
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
+from qctkit.distances import distance_mm
 from qctkit.engine.grids import ViewGrid, VoxelGrid
 from qctkit.frame import FemurFrame
-from qctkit.geometry import Triple
+from qctkit.geometry import Geometry, Triple
 from qctkit.view import View
 from qctkit.volume import Mask
-
-Box: TypeAlias = tuple[slice, slice, slice]
 
 DEPTH_LIMIT_MM = 40.0
 """Depths are cut here: further from the bone's surface than any edit asks about."""
@@ -57,16 +55,25 @@ def scan_scene(
     """
     geometry = sample.volume.geometry.crop(box)
     femur = sample.femur.voxels[box]
-    world = geometry.to_world(np.moveaxis(np.indices(geometry.shape, dtype=np.float32), 0, -1))
     return Scene(
         hu=torch.from_numpy(hu)[None],
         femur=torch.from_numpy(femur.astype(np.float32))[None],
         depth_mm=torch.from_numpy(depth_mm(femur, geometry.spacing_mm))[None],
-        positions_mm=torch.from_numpy(frame.from_world(world).astype(np.float32))[None],
+        positions_mm=torch.from_numpy(_positions_mm(geometry, frame))[None],
         view=view,
         view_depth_mm=torch.from_numpy(seen_depth_mm)[None],
         grid=VoxelGrid.of(geometry, frame),
     )
+
+
+def _positions_mm(geometry: Geometry, frame: FemurFrame) -> NDArray[np.float32]:
+    """Return the frame positions of all voxels, ``(D, H, W, 3)``, made slice by slice."""
+    found = np.empty((*geometry.shape, 3), dtype=np.float32)
+    index = np.moveaxis(np.indices((1, *geometry.shape[1:])), 0, -1)[0]
+    for level in range(len(found)):
+        index[..., 0] = level
+        found[level] = frame.from_world(geometry.to_world(index))
+    return found
 
 
 def depth_mm(femur: Mask, spacing_mm: Triple) -> NDArray[np.float32]:
@@ -77,9 +84,8 @@ def depth_mm(femur: Mask, spacing_mm: Triple) -> NDArray[np.float32]:
     half = min(spacing_mm) / 2
     depth = -DEPTH_LIMIT_MM * np.ones(femur.shape, dtype=np.float32)
     if femur.any():
-        inside = ndimage.distance_transform_edt(femur, sampling=spacing_mm)
-        outside = ndimage.distance_transform_edt(~femur, sampling=spacing_mm)
-        depth = np.where(femur, inside - half, half - outside).astype(np.float32)
+        depth = (half - distance_mm(~femur, spacing_mm)).astype(np.float32)
+        depth[femur] = distance_mm(femur, spacing_mm)[femur] - half
     return np.asarray(np.clip(depth, -DEPTH_LIMIT_MM, DEPTH_LIMIT_MM))
 
 

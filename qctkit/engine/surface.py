@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from qctkit.boxes import bounding_box
 from qctkit.geometry import FloatArray, Shape, Triple
-from qctkit.volume import bounding_box
 
 Array = NDArray[np.float32]
 

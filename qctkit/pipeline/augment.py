@@ -3,16 +3,18 @@
 import pickle
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from qctkit.cohort import Record, Sample
 from qctkit.contracts import Recipe
 from qctkit.errors import PluginRunError
+from qctkit.memory import room
 from qctkit.networks import one_thread
 from qctkit.pipeline.augment_candidate import make_candidates
-from qctkit.pipeline.augment_plan import BATCH, AugmentOptions, Plan, make_plan, run_record
+from qctkit.pipeline.augment_memory import predicted_need, refuse_without_room
+from qctkit.pipeline.augment_plan import AugmentOptions, Plan, make_plan, run_record
 from qctkit.pipeline.augment_targets import extrapolation_words
 from qctkit.pipeline.carry import Carrying, carrying
 from qctkit.pipeline.train import refuse_made_samples
@@ -21,7 +23,7 @@ from qctkit.processes import in_order
 from qctkit.progress import Progress, Task
 from qctkit.registry import Registry
 from qctkit.store.reader import CohortFile
-from qctkit.store.writer import CohortWriter
+from qctkit.store.writer import CohortWriter, begun_run
 
 __all__ = ["AugmentOptions", "AugmentResult", "augment"]
 
@@ -58,7 +60,8 @@ def augment(
 
     Raises:
         PluginError: the recipe puts a reader into the loop, or names what is not registered.
-        InputError: the targets do not fit the recipe or the cohort, or the resumed run this one.
+        InputError: the targets do not fit the recipe or the cohort, or the resumed run this one,
+            or there is plainly too little memory.
     """
     reference = cohort if reference is None else reference
     for one in (cohort, reference):
@@ -66,6 +69,8 @@ def augment(
     outcomes = carrying(recipe, predictors)
     for outcome in outcomes:
         progress.say(outcome.words)
+    if resume and options.batch is None:
+        options = replace(options, batch=begun_run(output).get("batch"))
     plan = make_plan(cohort, reference, recipe, predictors, registry, options, outcomes, progress)
     if plan.transform is not None:
         progress.say(
@@ -85,6 +90,9 @@ def augment(
             )
     for words in extrapolation_words(plan.targets, plan.sources, plan.driven, plan.cohort_range):
         progress.say(words)
+    need, here = predicted_need(plan, workers), room()
+    progress.say(f"{need.words}; {here.words}" if here else need.words)
+    refuse_without_room(need, here)
     run = run_record(plan, outcomes)
     registry.observe("before_run", run=run)
     with (
@@ -107,7 +115,9 @@ def _make(plan: Plan, writer: CohortWriter, task: Task, workers: int) -> tuple[i
     batches = [
         numbers for numbers in _batches(plan) if not all(writer.done(number) for number in numbers)
     ]
-    make = partial(_made, plan) if workers == 1 else partial(_made_elsewhere, pickle.dumps(plan))
+    make = partial(_made, plan, writer)
+    if workers > 1:
+        make = partial(_made_elsewhere, pickle.dumps((plan, writer)))
     with closing(in_order(make, batches, workers)) as results:
         while writer.stored()[0] < plan.options.samples:
             made = next(results, None)
@@ -121,49 +131,57 @@ def _make(plan: Plan, writer: CohortWriter, task: Task, workers: int) -> tuple[i
 
 
 def _batches(plan: Plan) -> Iterator[range]:
-    for first in range(0, len(plan.targets), BATCH):
-        yield range(first, min(first + BATCH, len(plan.targets)))
+    for first in range(0, len(plan.targets), plan.batch):
+        yield range(first, min(first + plan.batch, len(plan.targets)))
 
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What became of the candidates of a batch, and what plugins raised meanwhile."""
+    """The records of the candidates of a batch, and what plugins raised meanwhile.
+
+    Samples wait on disk until they are wanted: voxels of a batch would fill memory.
+    """
 
     numbers: range
-    candidates: list[Sample | Record]
+    records: list[Record]
     failures: list[str]
 
 
-def _made(plan: Plan, numbers: range) -> _Made:
+def _made(plan: Plan, writer: CohortWriter, numbers: range) -> _Made:
+    records = []
     with one_thread():
-        candidates = make_candidates(plan, numbers)
-    return _Made(numbers, candidates, plan.registry.failures)
+        for number, made in zip(numbers, make_candidates(plan, numbers), strict=True):
+            if isinstance(made, Sample):
+                writer.set_aside(number, made)
+                made = made.synthesis.record if made.synthesis else {}
+            records.append(made)
+    return _Made(numbers, records, plan.registry.failures)
 
 
-def _made_elsewhere(plan: bytes, numbers: range) -> _Made:
+def _made_elsewhere(run: bytes, numbers: range) -> _Made:
     """Return what ``_made`` does, in a worker.
 
-    The plan comes as bytes: sent as it is, each of its hundreds of tensors would be shared through
-    a file descriptor, of which there are few, and be lost with a worker that is ended.
+    Plan and writer come as bytes: sent as it is, each of the plan's hundreds of tensors would be
+    shared through a file descriptor, of which there are few, and be lost with a worker that is
+    ended.
     """
-    return _made(pickle.loads(plan), numbers)
+    plan, writer = pickle.loads(run)
+    return _made(plan, writer, numbers)
 
 
 def _store(plan: Plan, writer: CohortWriter, task: Task, batch: _Made) -> None:
     """Store the candidates of a batch, up to the last that is wanted."""
     accepted, refused = writer.stored()
-    for number, made in zip(batch.numbers, batch.candidates, strict=True):
+    for number, record in zip(batch.numbers, batch.records, strict=True):
         if accepted >= plan.options.samples:
             return
         if writer.done(number):  # counted already: the batch is made whole again on resume
             continue
-        if isinstance(made, Sample):
-            writer.add(number, made)
-            record = made.synthesis.record if made.synthesis else {}
+        if record["accepted"]:
+            writer.take(number)
             accepted += 1
             task.advance(f"{accepted} accepted, {refused} refused")
         else:
-            writer.refuse(number, made)
-            record = made
+            writer.refuse(number, record)
             refused += 1
         plan.registry.observe("after_candidate", record=record)

@@ -87,7 +87,7 @@ def _changes(learned: Learned, batch: Sequence[Work]) -> Array:
 
 def _own(learned: Learned, batch: Sequence[Work]) -> list[tuple[int, ...]]:
     """Return the places in the atlas of each source's own subject."""
-    return [learned.rows.get(work.source.subject.subject_id, ()) for work in batch]
+    return [learned.rows.get(work.subject.subject_id, ()) for work in batch]
 
 
 def _mean_density_hu(hu: Tensor, femur: Tensor) -> Tensor:

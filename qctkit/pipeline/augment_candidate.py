@@ -1,6 +1,6 @@
 """Candidates: from a target and its source to a sample, or to the record of a refusal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,7 +12,7 @@ from qctkit.engine.loop import Outcome, Stop, optimise
 from qctkit.engine.render import Rendering, moved_hu, render
 from qctkit.engine.scenes import view_scene
 from qctkit.errors import PluginRunError
-from qctkit.frame import locate
+from qctkit.frame import FemurFrame, locate
 from qctkit.pipeline import transformed
 from qctkit.pipeline.augment_aims import batch_aims, batch_start
 from qctkit.pipeline.augment_plan import Plan
@@ -27,8 +27,10 @@ from qctkit.view import View, see
 from qctkit.volume import Mask
 
 
-def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]:
-    """Return a sample or a refusal for each number; the batch is optimised together.
+def make_candidates(plan: Plan, numbers: Sequence[int]) -> Iterator[Sample | Record]:
+    """Give a sample or a refusal for each number; the batch is optimised together.
+
+    They are made one by one as they are asked for, so that one scan is in memory at a time.
 
     Where a plugin's code raises something, its candidates are refused and the next are tried.
     """
@@ -38,8 +40,10 @@ def make_candidates(plan: Plan, numbers: Sequence[int]) -> list[Sample | Record]
             outcomes = _optimised(plan, batch)
     except PluginRunError as error:
         words = plan.registry.failed(error)
-        return [failure_record(plan, work, words) for work in batch]
-    return [_finished(plan, work, one) for work, one in zip(batch, outcomes, strict=True)]
+        yield from (failure_record(plan, work, words) for work in batch)
+        return
+    for work, outcome in zip(batch, outcomes, strict=True):
+        yield _finished(plan, work, outcome)
 
 
 def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
@@ -57,20 +61,21 @@ def _optimised(plan: Plan, batch: Sequence[Work]) -> list[Outcome]:
         pace=plan.recipe.pace,
         held=plan.recipe.held,
         attribute_term=plan.attribute_term,
+        together=plan.batch,
     )
 
 
 def _finished(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
+    source = plan.cohort.load(work.target.source_sample_id)
     try:
         with plan.registry.guarding_all(candidate_id(work)):
-            return _finish(plan, work, outcome)
+            return _finish(plan, work, source, outcome)
     except PluginRunError as error:
         return failure_record(plan, work, plan.registry.failed(error))
 
 
-def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
+def _finish(plan: Plan, work: Work, source: Sample, outcome: Outcome) -> Sample | Record:
     """Render a candidate at full resolution, read and judge it there, and accept or refuse it."""
-    source = work.source
     if plan.transform is not None:
         with plan.registry.guarding("transforms", plan.transform.name, candidate_id(work)):
             made, region, given = transformed.rendered(plan.transform, source, work.transform_seed)
@@ -81,7 +86,8 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
         making = (source, plan.edit, outcome.parameters, region, work.frame, plan.view)
         made = render(*making)
         moved = moved_hu(*making) if plan.edit.reach_mm else None
-    images = {view: _before_and_after(work, made, view) for view in _views(plan)}
+    frames = work.frame, locate(made.femur, made.volume.geometry)
+    images = {view: _before_and_after(source, made, frames, view) for view in _views(plan)}
     readings = _readings(plan, work, images)
     label = work.target.label(source.subject, plan.carried)
     candidate = Candidate(
@@ -102,7 +108,7 @@ def _finish(plan: Plan, work: Work, outcome: Outcome) -> Sample | Record:
     twins = twin_readings(plan, work, images)
     record = candidate_record(plan, work, outcome, label, readings, twins, verdicts)
     if outcome.stop is not Stop.REFUSED and all(verdict.passed for verdict in verdicts):
-        return _sample(work, made, region, label, outcome, record)
+        return _sample(work, source, made, region, label, outcome, record)
     return record
 
 
@@ -121,18 +127,24 @@ def _readings(plan: Plan, work: Work, images: Mapping[View, Tensor]) -> tuple[Re
     return tuple(readings)
 
 
-def _before_and_after(work: Work, made: Rendering, view: View) -> Tensor:
+def _before_and_after(
+    source: Sample, made: Rendering, frames: tuple[FemurFrame, FemurFrame], view: View
+) -> Tensor:
     """Return the source and the candidate, each in its own frame, ``(2, 2, D, H, W)``."""
-    before = see(work.source.volume, work.source.femur, work.frame, view)
-    frame = locate(made.femur, made.volume.geometry)
-    after = see(made.volume, made.femur, frame, view)
+    before = see(source.volume, source.femur, frames[0], view)
+    after = see(made.volume, made.femur, frames[1], view)
     return torch.stack([as_tensor(before), as_tensor(after)])
 
 
 def _sample(
-    work: Work, made: Rendering, region: Mask, label: Subject, outcome: Outcome, record: Record
+    work: Work,
+    source: Sample,
+    made: Rendering,
+    region: Mask,
+    label: Subject,
+    outcome: Outcome,
+    record: Record,
 ) -> Sample:
-    source = work.source
     return Sample(
         sample_id=f"{source.sample_id[:56]}-a{work.number:05d}",
         subject=label,

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from qctkit.predictors.gradient_onnx import OnnxGradients
 
 BATCH = 8
-"""Candidates optimised together."""
+"""Candidates optimised together, where nothing else is asked. No probe chooses: what a sample costs
+changes little from 4 to 16 (benchmarks/RESULTS.md), and bytes may follow the number."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class AugmentOptions:
         limits: whom drawn targets may be taken from.
         gradients: folder of gradient graphs, by which ONNX Runtime computes the gradient of what
             drives; None leaves it to PyTorch.
+        batch: candidates optimised together; None is what a resumed run began with, or else 8.
     """
 
     samples: int = 16
@@ -62,6 +64,7 @@ class AugmentOptions:
     targets: tuple[Target, ...] = ()
     limits: tuple[Limit, ...] = ()
     gradients: Path | None = None
+    batch: int | None = None
 
     @property
     def budget(self) -> int:
@@ -77,6 +80,7 @@ class Plan:
 
     ``view`` is the grid that is optimised on, that of the predictors that drive; ``learned`` what
     a recipe needs to know of the whole cohort, ``graphs`` the gradient graphs of drivers, by name.
+    ``batch`` is how many candidates are optimised together.
     Of a recipe with a ``transform`` the edit is that of no edits, and does nothing.
     """
 
@@ -100,6 +104,7 @@ class Plan:
     registry: Registry
     view: View
     learned: Learned | None
+    batch: int
     graphs: "Mapping[str, OnnxGradients]" = field(default_factory=dict)
 
 
@@ -151,6 +156,7 @@ def make_plan(
         registry=registry,
         view=view,
         learned=learn(reference, recipe, drivers, view, progress) if driven else None,
+        batch=options.batch or BATCH,
         graphs=_graphs(recipe, drivers if driven else (), options.gradients, progress),
     )
 
@@ -224,7 +230,7 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "targets": [[one.source_sample_id, dict(one.values)] for one in plan.options.targets],
         "limits": [one.words for one in plan.options.limits],
         "cohort_range": plan.cohort_range.record(),
-        "batch": BATCH,
+        "batch": plan.batch,
         **_computed_by(plan),
         "versions": versions(),
         "plugins": _plugins(plan),

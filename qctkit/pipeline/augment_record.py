@@ -57,7 +57,7 @@ def candidate_record(
 
 def failure_record(plan: Plan, work: Work, words: str) -> Record:
     """Return what is kept of a candidate on which a plugin's code failed."""
-    label = work.target.label(work.source.subject, plan.carried)
+    label = work.target.label(work.subject, plan.carried)
     return {
         **_asked(plan, work, label),
         "parameters": {},
@@ -96,8 +96,8 @@ def _asked(plan: Plan, work: Work, label: Subject) -> Record:
     return {
         "candidate_id": candidate_id(work),
         "number": work.number,
-        "source_sample_id": work.source.sample_id,
-        "source_subject_id": work.source.subject.subject_id,
+        "source_sample_id": work.target.source_sample_id,
+        "source_subject_id": work.subject.subject_id,
         "recipe": plan.recipe.name,
         "edits": list(plan.recipe.edits),
         **(
@@ -115,7 +115,7 @@ def _asked(plan: Plan, work: Work, label: Subject) -> Record:
         if plan.driven or plan.transform
         else work.density_change_hu,
         "labels": _stated(label),
-        "source_labels": _stated(work.source.subject),
+        "source_labels": _stated(work.subject),
         "seed": plan.options.seed,
         "versions": versions(),
     }
@@ -123,7 +123,7 @@ def _asked(plan: Plan, work: Work, label: Subject) -> Record:
 
 def _targets(work: Work, driven: Sequence[str]) -> Record:
     """Return the targets asked for, None for attributes left alone; sex as F or M."""
-    source, values = work.source.subject, work.target.values
+    source, values = work.subject, work.target.values
     asked = source.with_values(
         {name: values[name] for name in driven if name in values}, Origin.TARGET
     )

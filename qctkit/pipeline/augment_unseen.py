@@ -82,7 +82,7 @@ def warning(readings: Sequence[TwinReading]) -> str:
 def _of_driver(
     driver: TrainedPredictor, plan: Plan, work: Work, images: Mapping[View, Tensor]
 ) -> Iterator[TwinReading]:
-    twins = driver.without(work.source.subject.subject_id)
+    twins = driver.without(work.subject.subject_id)
     if not twins:
         return
     shown = images[driver.view]

@@ -13,6 +13,7 @@ from qctkit.analysis.measures import CORTICAL, MEASURES, PEAK, REGIONS, TRABECUL
 from qctkit.analysis.noise import Noise, measure_noise
 from qctkit.analysis.realism import Appearance
 from qctkit.analysis.texture import texture_features
+from qctkit.boxes import Box, bounding_box
 from qctkit.cohort import Sample
 from qctkit.density import CORE_DEPTH_MM, SHELL_DEPTH_MM, band_histogram, measure_density
 from qctkit.frame import FemurFrame, locate
@@ -28,7 +29,7 @@ from qctkit.predictors.features import (
 from qctkit.predictors.landmarks import Tissue, landmarks
 from qctkit.subject import ATTRIBUTES
 from qctkit.view import HIP_VIEW, View, ViewImage, see
-from qctkit.volume import Box, Mask, bounding_box
+from qctkit.volume import Mask
 from qctkit.window import DEFAULT_BONE_BAND, BoneBand, Window
 
 BLOCK: Shape = (32, 64, 64)

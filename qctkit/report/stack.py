@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from qctkit.boxes import Box, bounding_box
 from qctkit.cohort import Sample
 from qctkit.geometry import Geometry, Shape, Triple
-from qctkit.volume import Box, bounding_box
 
 Hu: TypeAlias = NDArray[np.int16]
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from qctkit.boxes import bounding_box
 from qctkit.geometry import Geometry
 from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface
-from qctkit.volume import Mask, bounding_box
+from qctkit.volume import Mask
 
 WHOLE_HEAD = 0.9
 """Least part of a head's surface that must be in the scan for it to count as whole."""

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from qctkit.segmentation.boxes import box_about, distances
+from qctkit.boxes import box_about, distances
 from qctkit.segmentation.fill import fill_planes
 from qctkit.segmentation.morphology import close, grow, shrink
 from qctkit.segmentation.surface import REACH_MM, HeadSurface

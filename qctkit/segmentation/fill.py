@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from qctkit.volume import Mask, bounding_box
+from qctkit.boxes import bounding_box
+from qctkit.volume import Mask
 
 
 def fill_planes(mask: Mask, largest_hole: int) -> Mask:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from qctkit.boxes import box_about, distances
 from qctkit.geometry import FloatArray
-from qctkit.segmentation.boxes import box_about, distances
 from qctkit.segmentation.fill import fill_planes
 from qctkit.segmentation.rays import sphere_directions
 from qctkit.segmentation.shafts import LEAST_OFFSET_MM, Shaft, find_shafts

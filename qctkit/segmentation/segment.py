@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qctkit.boxes import Box, bounding_box
 from qctkit.cohort import FemurMask, MaskOrigin, Side
 from qctkit.errors import SegmentationError
 from qctkit.geometry import FloatArray, Geometry, Triple
@@ -16,7 +17,7 @@ from qctkit.segmentation.heads import HeadCandidate, find_heads
 from qctkit.segmentation.metal import find_metal, metal_near
 from qctkit.segmentation.spheres import Ball
 from qctkit.segmentation.surface import SOUND_QUALITY, HeadSurface, find_surface
-from qctkit.volume import Box, Mask, Volume, bounding_box
+from qctkit.volume import Mask, Volume
 
 SEARCH_MM = 2.0
 LARGEST_SCAN_MM = 1500.0

@@ -149,8 +149,23 @@ class CohortWriter:
 
         Any process may do so: parts are files of their own, and ids are checked at the end.
         """
+        self._noted[position] = _Noted(self._write(self.part(position), samples))
+
+    def set_aside(self, position: int, sample: Sample) -> None:
+        """Store a sample that may be wanted as the part at a position; any process may do so."""
+        self._write(self._aside(position), [sample])
+
+    def take(self, position: int) -> None:
+        """Make what was set aside the part at a position of the run."""
+        self._aside(position).replace(self.part(position))
+
+    def _aside(self, position: int) -> Path:
+        return self._parts / f"aside-{self.part(position).name}"
+
+    def _write(self, path: Path, samples: Sequence[Sample]) -> tuple[Row, ...]:
+        """Write samples as a part of this name, and return their rows of the table."""
         rows = []
-        with _new_file(self.part(position)) as file:
+        with _new_file(path) as file:
             groups = file.create_group(schema.SAMPLES)
             for sample in samples:
                 stored = encode(sample)
@@ -158,7 +173,7 @@ class CohortWriter:
                 write_group(groups.create_group(sample.sample_id), stored, sha256)
                 rows.append(table_row(sample, stored, sha256))
             write_root(file, rows, self._run, self._window)
-        self._noted[position] = _Noted(tuple(rows))
+        return tuple(rows)
 
     def refuse(self, position: int, record: Record) -> None:
         """Store a refusal, which has no voxels, as the part at a position of the run."""
@@ -257,6 +272,13 @@ def write_root(file: h5py.File, rows: Sequence[Row], run: Record, window: Window
     file.attrs["window_low_hu"] = window.low_hu
     file.attrs["window_high_hu"] = window.high_hu
     file.attrs["fingerprint"] = fingerprint(str(row[schema.SHA256]) for row in rows)
+
+
+def begun_run(path: Path) -> Record:
+    """Return the record of the interrupted run of an output; empty where there is none."""
+    begun = _parts_of(path) / RUN_RECORD
+    found: Record = json.loads(begun.read_text(encoding="utf-8")) if begun.is_file() else {}
+    return found
 
 
 def refuse_existing_output(path: Path, *, overwrite: bool, resume: bool = False) -> None:

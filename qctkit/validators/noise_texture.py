@@ -1,6 +1,6 @@
 """``noise-texture``: is the noise still that of the source's scanner?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,35 +68,43 @@ class NoiseTexture:
 
 def noise_change(candidate: Candidate) -> NoiseChange:
     """Return the noise of a candidate over its source's, in the same windows of both."""
-    old, new, femur = _changed_windows(candidate)
-    soft = is_soft(old) & is_soft(new)
-    old, new, femur = without_slope(old[soft]), without_slope(new[soft]), femur[soft]
-    if len(old) * EVENEST_SHARE < FEWEST_WINDOWS:
-        return NoiseChange(len(old), 0.0, {})
-    spread = np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2)))
-    even = spread <= np.quantile(spread, EVENEST_SHARE)
-    before, after = _power(old[even]), _power(new[even])
+    spread = np.concatenate([_spread(*one[:2]) for one in _changed_windows(candidate)])
+    if len(spread) * EVENEST_SHARE < FEWEST_WINDOWS:
+        return NoiseChange(len(spread), 0.0, {})
+    most = np.quantile(spread, EVENEST_SHARE)
+    # The windows are looked for twice, since all of them would fill memory.
+    kept = [
+        (old[chosen], new[chosen], femur[chosen])
+        for old, new, femur in _changed_windows(candidate)
+        if (chosen := _spread(old, new) <= most).any()
+    ]
+    old, new, femur = (np.concatenate(one) for one in zip(*kept, strict=True))
+    before, after = _power(old), _power(new)
     ratios = {name: after[name] / before[name] for name in BANDS}
-    return NoiseChange(int(even.sum()), float(femur[even].mean()), ratios)
+    return NoiseChange(len(femur), float(femur.mean()), ratios)
 
 
-def _changed_windows(candidate: Candidate) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Return windows ``(n, 8, 8)`` of source and candidate that lie in the region and changed.
+def _changed_windows(
+    candidate: Candidate,
+) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
+    """Give, slice by slice, windows ``(n, 8, 8)`` of soft tissue in source and candidate.
 
-    With them, which ``(n,)`` lie mostly in the femur.
+    They lie in the region and changed; the plane that fits each best is taken away. With them,
+    which ``(n,)`` lie mostly in the femur.
     """
-    old, new, inside, femur = (
-        windows(one)
-        for one in (
-            candidate.source.volume.voxels,
-            candidate.volume.voxels,
-            candidate.region,
-            candidate.source.femur.voxels,
-        )
-    )
-    chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
-    mostly = femur[chosen].mean(axis=(1, 2)) > 0.5
-    return old[chosen].astype(np.float64), new[chosen].astype(np.float64), mostly
+    source = candidate.source
+    volumes = source.volume.voxels, candidate.volume.voxels, candidate.region, source.femur.voxels
+    for level in range(len(candidate.region)):
+        old, new, inside, femur = (windows(one[level : level + 1]) for one in volumes)
+        chosen = inside.all(axis=(1, 2)) & (old != new).any(axis=(1, 2))
+        old, new = old[chosen].astype(np.float64), new[chosen].astype(np.float64)
+        soft, mostly = is_soft(old) & is_soft(new), femur[chosen].mean(axis=(1, 2)) > 0.5
+        yield without_slope(old[soft]), without_slope(new[soft]), mostly[soft]
+
+
+def _spread(old: FloatArray, new: FloatArray) -> FloatArray:
+    """Return the larger standard deviation of each window, before or after, ``(n,)``."""
+    return np.asarray(np.maximum(old.std(axis=(1, 2)), new.std(axis=(1, 2))))
 
 
 def _power(windows: FloatArray) -> dict[str, float]:

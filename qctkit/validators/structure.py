@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from qctkit.boxes import bounding_box
 from qctkit.contracts import Candidate, Verdict
 from qctkit.density import DensityReference
 from qctkit.volume import Mask
@@ -109,8 +110,9 @@ def _moved(candidate: Candidate) -> _Shape:
 
 def _largest_piece(mask: Mask) -> float:
     """Return the share of a mask that hangs together, corners included."""
-    labels, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    return float(np.bincount(labels[mask])[1:].max() / mask.sum())
+    near = mask[bounding_box(mask)]
+    labels, _ = ndimage.label(near, structure=np.ones((3, 3, 3)))
+    return float(np.bincount(labels[near])[1:].max() / mask.sum())
 
 
 def _extreme(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@ import torch
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
-from qctkit.engine.edits.composition import compose
+from qctkit.engine.edits.composition import compose, furthest_mm
 from qctkit.engine.edits.density_field import DensityField
 from qctkit.engine.edits.morph import Morph
 from qctkit.engine.edits.voxel import Voxel
@@ -55,6 +55,29 @@ def test_it_is_within_limits_where_every_edit_is(scene: Scene, small_view: View)
     parameters["density-field.shift_hu"][1] += 1e6
     three = scene.take(torch.tensor([0, 0, 0]))
     assert BOTH.within_limits(three, parameters).tolist() == [False, False, True]
+
+
+def test_how_far_things_move_is_known_of_the_parameters(scene: Scene, small_view: View) -> None:
+    morph = Morph()
+    parameters = morph.start(1, small_view)
+    assert furthest_mm(morph, scene, parameters) == 0.0
+    parameters["velocity_mm"][:, 2] = 6.0
+    moved = furthest_mm(morph, scene, parameters)
+    assert 5.0 < moved < 7.0
+    named = {f"morph.{name}": values for name, values in parameters.items()}
+    both = compose([DensityField(), morph])
+    assert furthest_mm(both, scene, both.start(1, small_view) | named) == moved
+
+
+def test_an_edit_that_does_not_say_how_far_it_moves_things_may_go_to_its_reach(
+    scene: Scene, small_view: View
+) -> None:
+    class Untold(Morph):
+        def figures(self, scene: Scene, parameters: object) -> list[dict[str, float]]:  # noqa: ARG002
+            return [{}]
+
+    edit = Untold()
+    assert furthest_mm(edit, scene, edit.start(1, small_view)) == edit.reach_mm
 
 
 def test_figures_say_which_edit_they_are_of(scene: Scene, small_view: View) -> None:

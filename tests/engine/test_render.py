@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from qctkit.cohort import FemurMask, Sample
 from qctkit.contracts import Edit
+from qctkit.engine import fields
 from qctkit.engine import render as rendering
 from qctkit.engine.edits.composition import compose, moving_part
 from qctkit.engine.edits.density_field import DensityField
@@ -19,6 +20,7 @@ from qctkit.volume import Volume
 
 VIEW = View((36, 30, 30), spacing_of(3.0))
 ALL = compose([DensityField(), SoftTissue(), Morph()])
+slabs_of = rendering._slabs
 
 
 def _parameters(edit: Edit, size: float, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -103,10 +105,13 @@ def test_slabs_give_what_the_whole_gives(
     gentle = _parameters(ALL, 0.3)
     whole = _render(sample, frame, ALL, gentle)
     monkeypatch.setattr(rendering, "SLAB_VOXELS", 1)
-    monkeypatch.setattr(rendering, "BLUR_MARGIN_MM", -10.0)  # displacements are far from 40 mm
-    slabs = list(rendering._slabs(sample.volume.voxels.shape, 3.0, ALL.reach_mm))
-    assert len(slabs) > 1
+    monkeypatch.setattr(fields, "POINTS_AT_ONCE", 3000)
+    shape, margins_mm = sample.volume.voxels.shape, []
+    monkeypatch.setattr(
+        rendering, "_slabs", lambda *given: margins_mm.append(given[2]) or slabs_of(*given)
+    )
     parts = _render(sample, frame, ALL, gentle)
+    assert len(list(slabs_of(shape, 3.0, *margins_mm))) > 2
     apart = np.abs(whole.volume.voxels.astype(int) - parts.volume.voxels)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3

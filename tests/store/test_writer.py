@@ -51,6 +51,20 @@ def test_a_part_may_hold_several_samples_in_their_order(
     assert [one.sample_id for one in cohort] == ["C", "B", "A"]
 
 
+def test_what_is_set_aside_counts_only_when_it_is_taken(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    with CohortWriter(tmp_path / "c.h5", RUN) as writer:
+        for position, sample in enumerate(samples):
+            pickle.loads(pickle.dumps(writer)).set_aside(position, sample)
+        assert writer.stored() == (0, 0)
+        writer.take(2)
+        writer.take(0)
+        assert writer.stored() == (2, 0)
+    assert CohortFile(tmp_path / "c.h5").sample_ids == ("C", "B")
+    assert [one.name for one in tmp_path.iterdir()] == ["c.h5"]
+
+
 def test_parts_that_another_process_wrote_are_found(tmp_path: Path, samples: list[Sample]) -> None:
     with CohortWriter(tmp_path / "c.h5", RUN) as writer:
         for position, sample in enumerate(samples):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -67,6 +68,19 @@ def moving_part(edit: Edit, parameters: Mapping[str, Tensor]) -> dict[str, Tenso
     return dict(parameters)
 
 
+def furthest_mm(edit: Edit, scene: Scene, parameters: Mapping[str, Tensor]) -> float:
+    """Return how far an edit with these parameters moves anything at most, mm.
+
+    It is the ``largest_displacement_mm`` among its figures, or its reach where it gives none.
+    """
+    if isinstance(edit, Composition):
+        return edit.furthest_mm(scene, parameters)
+    if not edit.reach_mm:
+        return 0.0
+    found = [one.get("largest_displacement_mm", np.inf) for one in edit.figures(scene, parameters)]
+    return min(max(found), edit.reach_mm)
+
+
 @dataclass(frozen=True)
 class Composition:
     """Edits applied in order, each to what the one before it left.
@@ -120,14 +134,19 @@ class Composition:
 
     def region(self, sample: Sample, frame: FemurFrame, view: View) -> Mask:
         """Return the voxels that any of the edits may change."""
-        regions = [edit.region(sample, frame, view) for edit in self.edits]
-        return np.asarray(np.logical_or.reduce(regions))
+        regions = (edit.region(sample, frame, view) for edit in self.edits)
+        return reduce(np.logical_or, regions)
 
     def within_limits(self, scene: Scene, parameters: Mapping[str, Tensor]) -> Tensor:
         """Whether the parameters obey every edit's constraint."""
         steps = self._steps(scene, parameters)
         allowed = [edit.within_limits(shown, own) for edit, shown, own in steps]
         return torch.stack(allowed).all(dim=0)
+
+    def furthest_mm(self, scene: Scene, parameters: Mapping[str, Tensor]) -> float:
+        """Return how far all edits together move anything at most, mm."""
+        steps = self._steps(scene, parameters)
+        return sum(furthest_mm(edit, shown, own) for edit, shown, own in steps)
 
     def figures(self, scene: Scene, parameters: Mapping[str, Tensor]) -> list[Mapping[str, float]]:
         """Return the figures of all edits, for each sample."""
