@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from qctkit.errors import PluginError
 from qctkit.pipeline.augment import AugmentOptions, augment
 from qctkit.pipeline.augment_plan import BATCH
 from qctkit.predictors.trained import PredictorSet
-from qctkit.progress import Silent
+from qctkit.progress import Silent, Task
 from qctkit.registry import load_registry
 from qctkit.store.reader import CohortFile
 from qctkit.subject import Origin
@@ -101,3 +102,34 @@ def test_the_number_of_workers_changes_no_byte(
         assert result.accepted == wanted
     one, two = (path.read_bytes() for path in files)
     assert one == two
+
+
+def test_a_resumed_run_goes_on_with_the_batch_that_it_began_with(
+    real: CohortFile, trained: Callable[..., PredictorSet], tmp_path: Path
+) -> None:
+    recipe = replace(DENSITY_LOOP, validators=("structure",), steps=2)
+    options = AugmentOptions(6, seed=3, max_candidates=12, batch=2)
+    whole = tmp_path / "whole.h5"
+    making = real, recipe, trained(), REGISTRY
+    augment(*making, options, whole, Silent())
+    stopped = tmp_path / "stopped.h5"
+    with pytest.raises(KeyboardInterrupt):
+        augment(*making, options, stopped, Stopping(3))
+    augment(*making, replace(options, batch=None), stopped, Silent(), resume=True)
+    assert stopped.read_bytes() == whole.read_bytes()
+    assert CohortFile(stopped).run["batch"] == 2
+
+
+class Stopping(Silent):
+    """Progress that interrupts the run after so many samples."""
+
+    def __init__(self, samples: int) -> None:
+        self._left = [samples]
+
+    def task(self, title: str, total: int) -> AbstractContextManager[Task]:  # noqa: ARG002
+        return nullcontext(self if title == "making samples" else Silent())
+
+    def advance(self, label: str = "") -> None:  # noqa: ARG002
+        self._left[0] -= 1
+        if self._left[0] == 0:
+            raise KeyboardInterrupt
