@@ -24,8 +24,8 @@ SLAB_VOXELS = 8_000_000
 BLUR_MARGIN_MM = 4.0
 SURFACE_MARGIN_MM = 16.0
 SPLINE_MARGIN = 8
-"""How far from a slab's end the scanner's blur, the profiles of a surface that moves (mm) and a cubic
-spline (slices) still look."""
+"""How far from a slab's end the scanner's blur and the profiles of a surface that moves (mm) and a
+cubic spline (slices) still look."""
 
 
 @dataclass(frozen=True, eq=False)
