@@ -21,7 +21,7 @@ from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
-from qctkit.errors import InputError, PluginError
+from qctkit.errors import PluginError
 from qctkit.pipeline.augment_cohort import Learned, learn
 from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.carry import Carrying, reads
@@ -161,19 +161,15 @@ def _graphs(
     folder: Path | None,
     progress: Progress,
 ) -> "Mapping[str, OnnxGradients]":
-    """Return the gradient graphs of the drivers, by name; none where PyTorch is to compute all.
-
-    Raises:
-        InputError: the recipe aims at measures, of which a graph gives no gradient.
-    """
+    """Return the gradient graphs of the drivers, by name; none where PyTorch is to compute all."""
     if folder is None:
         return {}
-    if recipe.follows_measures:
-        raise InputError(
-            f"{recipe.name} aims at what its drivers measure, and gradient graphs are of what they "
-            "read; leave out --backend onnxruntime"
-        )
-    return gradient_graphs(folder, drivers, progress)
+    return gradient_graphs(folder, drivers, progress, of_measures=aims_at_measures(recipe))
+
+
+def aims_at_measures(recipe: Recipe) -> bool:
+    """Whether what the drivers measure is aimed at: where an atlas says what that should become."""
+    return recipe.from_atlas and recipe.follows_measures
 
 
 def _refuse_driven_transform(recipe: Recipe) -> None:

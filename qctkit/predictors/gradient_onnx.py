@@ -23,9 +23,6 @@ from qctkit.predictors.onnx_scoring import (
     usable_cores,
 )
 
-SUFFIX = ".gradient.onnx"
-"""Behind a predictor's name, of the file that holds its gradient graph."""
-
 MISTAKEN_OPTIMISERS = ("MatMulScaleFusion",)
 """ONNX Runtime 1.31.1 read a logit 0.06 off from the gradient graph of ``physical-features`` with
 this fusion on the CPU, and to 7e-7 without it."""
@@ -82,10 +79,9 @@ class OnnxGradients:
             raise PredictorError(
                 f"{where}: a gradient graph reads classes as logits, not as probabilities"
             )
-        self._columns = [one.column for one in estimates]
-        self._factors = np.array(
-            [factors_of(one.attribute)[one.unit] for one in estimates], dtype=np.float32
-        )
+        self._columns = list(range(description.measures)) or [one.column for one in estimates]
+        factors = [factors_of(one.attribute)[one.unit] for one in estimates]
+        self._factors = np.array([1.0] if description.measures else factors, dtype=np.float32)
         self._width = max(self._columns) + 1
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -95,7 +91,7 @@ class OnnxGradients:
     @property
     def attributes(self) -> Sequence[str]:
         """What the columns of the readings are."""
-        return self.description.predictor.attributes
+        return self.description.columns
 
     @property
     def attribute_term(self) -> str:
