@@ -25,7 +25,7 @@ from qctkit.errors import PluginError
 from qctkit.pipeline.augment_cohort import Learned, learn
 from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.carry import Carrying, reads
-from qctkit.pipeline.graph_aims import gradient_graphs
+from qctkit.pipeline.graph_aims import brought_graphs, gradient_graphs
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
@@ -161,10 +161,12 @@ def _graphs(
     folder: Path | None,
     progress: Progress,
 ) -> "Mapping[str, OnnxGradients]":
-    """Return the gradient graphs of the drivers, by name; none where PyTorch is to compute all."""
+    """Return the gradient graphs of the drivers, by name; none of those left to PyTorch."""
+    found = brought_graphs(drivers)
     if folder is None:
-        return {}
-    return gradient_graphs(folder, drivers, progress, of_measures=aims_at_measures(recipe))
+        return found
+    measures = aims_at_measures(recipe)
+    return {**found, **gradient_graphs(folder, drivers, progress, of_measures=measures)}
 
 
 def aims_at_measures(recipe: Recipe) -> bool:
@@ -202,6 +204,7 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
     return {
         "command": "augment",
         "recipe": plan.recipe.name,
+        "drivers": [one.name for one in plan.drivers],
         "account": plan.recipe.account,
         "edit": plan.transform.account if plan.transform else plan.edit.account,
         "validators": list(plan.recipe.validators),

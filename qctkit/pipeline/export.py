@@ -56,8 +56,8 @@ def export(
 
     With ``gradient`` its value and input gradient go beside it, with this term as its loss, and
     those of its measures where it reads from such. A predictor that came as an ONNX file goes on
-    as it is: there is nothing to compare it with, and nothing to trace. One whose gradient cannot
-    be traced, or comes out too far off, has none.
+    as it is, with the gradient that it may have brought: there is nothing to compare it with, and
+    nothing to trace. One whose gradient cannot be traced, or comes out too far off, has none.
 
     Raises:
         PredictorError: a module cannot be exported, or its twin reads something else.
@@ -81,6 +81,8 @@ def export(
                         gradients[file] = write(predictor, description, gradient, folder)
                     except PredictorError as error:
                         without[file] = str(error)
+            if gradient is not None and predictor.gradient is not None:
+                predictor.gradient.save(folder / f"{predictor.name}{SUFFIX}")
             task.advance(predictor.name)
         content = {
             "format": FORMAT,

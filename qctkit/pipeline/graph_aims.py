@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qctkit.contracts import AttributeTerm, Gap
 from qctkit.engine.loop import Aim
-from qctkit.errors import InputError, PluginError
+from qctkit.errors import InputError, PluginError, PredictorError
 from qctkit.gradients import Asked, GradientSource
 from qctkit.predictors.gradient_check import femur_images
 from qctkit.predictors.gradient_description import MEASURES_SUFFIX, SUFFIX
@@ -125,6 +125,7 @@ def gradient_graphs(
     """Return the gradient graphs of predictors that pass their self-check; say which do not.
 
     With ``of_measures`` they are of what predictors measure, where they do, in place of readings.
+    A predictor that brought its own has it already.
 
     Raises:
         InputError: a graph is missing, or of other weights than its predictor.
@@ -138,6 +139,8 @@ def gradient_graphs(
         module = driver.module
         if of_measures and not isinstance(module, FeatureReader):
             continue  # it has no say where measures are aimed at
+        if driver.gradient is not None:
+            continue
         path = folder / f"{driver.name}{MEASURES_SUFFIX if of_measures else SUFFIX}"
         if not path.is_file():
             raise InputError(
@@ -151,6 +154,22 @@ def gradient_graphs(
             found[driver.name] = graph
         else:
             progress.say(f"{driver.name}: {check.doubt}; its gradient is taken from PyTorch")
+    return found
+
+
+def brought_graphs(drivers: Sequence[TrainedPredictor]) -> "dict[str, OnnxGradients]":
+    """Return the gradient graphs that drivers without PyTorch came with, by name.
+
+    Raises:
+        PredictorError: one computes something else here than where it was adopted.
+    """
+    found = {one.name: one.gradient for one in drivers if one.gradient is not None}
+    for name, graph in found.items():
+        check = graph.check()
+        if not check.passed:
+            raise PredictorError(
+                f"{name}: {check.doubt}; nothing else has its gradient, adopt it again"
+            )
     return found
 
 
