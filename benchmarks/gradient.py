@@ -21,9 +21,10 @@ from qctkit.contracts import PredictorFamily, Role
 from qctkit.engine.losses.attributes import SquaredError
 from qctkit.gradients import Asked, GradientSource
 from qctkit.predictors.gradient_check import femur_images
+from qctkit.predictors.gradient_description import SUFFIX
 from qctkit.predictors.gradient_eager import EagerGradients, frozen_copy
 from qctkit.predictors.gradient_export import export_gradient
-from qctkit.predictors.gradient_onnx import SUFFIX, load_gradients
+from qctkit.predictors.gradient_onnx import load_gradients
 from qctkit.predictors.onnx_description import Channel, Description, Estimate, Sees, factors_of
 from qctkit.predictors.onnx_scoring import Hardware
 from qctkit.predictors.trained import TrainedPredictor

@@ -1,5 +1,6 @@
 """``qctkit augment``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -56,8 +57,13 @@ SAMPLES = 16
     "--max-candidates", type=click.IntRange(1), help="Most candidates to try. Default: 4 a sample."
 )
 @click.option(
+    "--driver", "drivers", multiple=True, metavar="NAME",
+    help="Predictor that drives the loop in place of the recipe's own. Repeatable.",
+)  # fmt: skip
+@click.option(
     "--backend", type=click.Choice(["torch", "onnxruntime"]), default="torch", show_default=True,
-    help="What computes the gradient of the predictors; the edit's is PyTorch's.",
+    help="What computes the gradient of the predictors; the edit's is PyTorch's, and an ONNX "
+    "predictor's its own graph's.",
 )  # fmt: skip
 @click.option(
     "--gradients",
@@ -84,6 +90,7 @@ def command(
     limits: tuple[str, ...],
     targets: Path | None,
     max_candidates: int | None,
+    drivers: tuple[str, ...],
     backend: str,
     gradients: Path | None,
     batch: int | None,
@@ -155,6 +162,8 @@ def command(
         trained = default_predictors(shows, registry, settings, progress)
     else:
         trained = load_predictors(predictors, registry.family)
+    if drivers:
+        chosen = replace(chosen, predictors=tuple(trained.named(one).name for one in drivers))
     count = samples or (len(wanted) if targets else SAMPLES)
     if wanted and count > len(wanted):
         if samples:

@@ -57,10 +57,10 @@ def command(
     )
     for name, check in done.checks.items():
         click.echo(f"{name}.onnx {_in_words(check)}")
-        if name in done.gradients:
-            click.echo(f"{name}.gradient.onnx {_gradient_in_words(done.gradients[name])}")
-        if name in done.without:
-            click.echo(f"no {name}.gradient.onnx: {done.without[name]}", err=True)
+    for file, found in done.gradients.items():
+        click.echo(f"{file} {_gradient_in_words(found)}")
+    for file, why in done.without.items():
+        click.echo(f"no {file}: {why}", err=True)
     click.echo(f"ONNX files in {output}")
     return 1 if done.without else 0
 

@@ -1,8 +1,8 @@
-"""``qctkit adopt``: an ONNX predictor from elsewhere becomes a reader outside the loop."""
+"""``qctkit adopt``: an ONNX predictor from elsewhere joins others, to read or to drive."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qctkit.cohort import Record
-from qctkit.contracts import Role
+from qctkit.contracts import AttributeTerm, Role
 from qctkit.errors import PredictorError
 from qctkit.pipeline.predict import score_cohort
 from qctkit.pipeline.train import refuse_made_samples
 from qctkit.predictors.folds import FEWEST_SUBJECTS
+from qctkit.predictors.gradient_brought import try_gradient
+from qctkit.predictors.gradient_description import SUFFIX
+from qctkit.predictors.gradient_onnx import OnnxGradients
 from qctkit.predictors.onnx_description import NAME_PATTERN, Description, Evidence
 from qctkit.predictors.onnx_graph import model_bytes
-from qctkit.predictors.onnx_loading import load_onnx
+from qctkit.predictors.onnx_loading import load_onnx, toml_of
 from qctkit.predictors.onnx_scoring import Hardware, OnnxPredictor
-from qctkit.predictors.onnx_toml import FAMILY
+from qctkit.predictors.onnx_toml import FAMILY, read_gradient_toml
 from qctkit.predictors.skill import Skill, joint_response, skill_of
 from qctkit.predictors.trained import DESCRIPTION, read_description
 from qctkit.progress import Progress
@@ -29,7 +32,7 @@ from qctkit.subject import ATTRIBUTES, Subject, common_attributes
 
 @dataclass(frozen=True)
 class Adopted:
-    """A reader that joined a set of predictors.
+    """A predictor that joined a set.
 
     Attributes:
         left_out: attributes that it reads but that the cohort cannot measure, and why.
@@ -45,19 +48,21 @@ def adopt(
     folder: Path,
     progress: Progress,
     *,
+    term_named: Callable[[str], AttributeTerm],
     name: str | None = None,
     overwrite: bool = False,
 ) -> Adopted:
     """Measure an ONNX predictor on a cohort and add it to a folder of trained predictors.
 
-    It joins as a reader, never for the loop: an ONNX file has no gradient. Its line of readings on
-    true values, by which it judges, is measured here on the whole cohort. Which subjects it was
-    trained on is not known, and the record says so: on those its line is too steep and its error
-    too small.
+    It joins as a reader, or for the loop where it brings a gradient graph, which is tried first.
+    Its line of readings on true values, by which it judges, is measured here on the whole cohort.
+    Which subjects it was trained on is not known, and the record says so: on those its line is too
+    steep and its error too small.
 
     Raises:
-        PredictorError: the model or the folder cannot be used, the name is taken, the cohort is
-            the one it was trained on, or the cohort cannot measure any of its attributes.
+        PredictorError: the model, its gradient or the folder cannot be used, the name is taken,
+            the cohort is the one it was trained on, or cannot measure any of its attributes.
+        PluginError: its gradient is of a term that is not registered.
     """
     refuse_made_samples(cohort)
     content = dict(read_description(folder))
@@ -73,11 +78,19 @@ def adopt(
     subjects = [cohort.subject(sample_id) for sample_id in cohort.sample_ids]
     measured, left_out = _measured(predictor.description, found.values, subjects, source)
     description = replace(measured, name=name)
+    gradient = _tried_gradient(source, predictor, description, term_named)
+    if gradient is not None:
+        description = gradient.description.predictor
+        _write(folder / f"{name}{SUFFIX}", model_bytes(gradient.model, gradient.description))
     checksum = _write(folder / f"{name}.onnx", model_bytes(predictor.model, description))
     entry = {**description.record(), "attributes": list(description.attributes), "held_out": {}}
     adopted = {
         **content["training"].get("adopted", {}),
-        name: {"sha256": checksum, "measured_on": cohort.fingerprint},
+        name: {
+            "sha256": checksum,
+            "measured_on": cohort.fingerprint,
+            **({} if gradient is None else {"gradient_sha256": gradient.sha256}),
+        },
     }
     content["predictors"] = [*entries, entry]
     content["training"] = {**content["training"], "adopted": adopted}
@@ -85,6 +98,25 @@ def adopt(
     # Last: until then the folder is the set that it was.
     _write(folder / DESCRIPTION, (text + "\n").encode())
     return Adopted(description, left_out)
+
+
+def _tried_gradient(
+    source: Path,
+    predictor: OnnxPredictor,
+    description: Description,
+    term_named: Callable[[str], AttributeTerm],
+) -> OnnxGradients | None:
+    """Return the gradient graph that a predictor brings, its contract for the loop; None if none.
+
+    Raises:
+        PredictorError: it does not do what is expected of it.
+    """
+    toml = toml_of(source)
+    brought = None if toml is None else read_gradient_toml(toml)
+    if brought is None:
+        return None
+    path, term = brought
+    return try_gradient(path, predictor, replace(description, role=Role.LOOP), term_named(term))
 
 
 def _valid(name: str) -> str:

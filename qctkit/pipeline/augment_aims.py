@@ -10,10 +10,10 @@ from qctkit.engine.edits.composition import from_atlas
 from qctkit.engine.effects import Array
 from qctkit.engine.loop import Aim
 from qctkit.pipeline.augment_cohort import Learned
-from qctkit.pipeline.augment_plan import Plan
+from qctkit.pipeline.augment_plan import Plan, aims_at_measures
 from qctkit.pipeline.augment_work import Work
 from qctkit.pipeline.carry import reads
-from qctkit.pipeline.graph_aims import GraphAim
+from qctkit.pipeline.graph_aims import by_graph
 from qctkit.predictors.trained import TrainedPredictor
 
 DENSITY_ERROR_HU = 10.0
@@ -37,9 +37,10 @@ def batch_aims(plan: Plan, batch: Sequence[Work], images: Tensor) -> list[Aim]:
         wanted = _mean_density_hu(*images.unbind(dim=1))
         wanted = wanted + torch.tensor([[one.density_change_hu] for one in batch])
         return [Aim(_mean_density_hu, wanted, torch.tensor([DENSITY_ERROR_HU]))]
-    if plan.learned is not None and plan.recipe.follows_measures:
+    if plan.learned is not None and aims_at_measures(plan.recipe):
         learned = plan.learned
-        return learned.aims(plan.drivers, images, _changes(learned, batch), _own(learned, batch))
+        asked = _changes(learned, batch), _own(learned, batch)
+        return learned.aims(plan.drivers, plan.graphs, images, *asked)
     return [
         aim for one in plan.drivers if (aim := _reading_aim(plan, one, batch, images)) is not None
     ]
@@ -72,11 +73,7 @@ def _reading_aim(
         found: Tensor = module(torch.stack([hu, femur], dim=1))
         return found[:, rows]
 
-    found = read, wanted, errors, sides
-    graph = plan.graphs.get(driver.name)
-    if graph is None:
-        return Aim(*found)
-    return GraphAim(*found, source=graph, columns=tuple(rows))
+    return by_graph(Aim(read, wanted, errors, sides), plan.graphs.get(driver.name), rows)
 
 
 def _changes(learned: Learned, batch: Sequence[Work]) -> Array:

@@ -13,7 +13,9 @@ from qctkit.engine.effects import FEWEST, Array
 from qctkit.engine.loop import Aim
 from qctkit.errors import InputError
 from qctkit.frame import locate
+from qctkit.gradients import GradientSource
 from qctkit.networks import one_thread
+from qctkit.pipeline.graph_aims import by_graph
 from qctkit.predictors.driving import measuring
 from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import TrainedPredictor
@@ -40,6 +42,7 @@ class Learned:
     def aims(
         self,
         drivers: Sequence[TrainedPredictor],
+        graphs: Mapping[str, GradientSource],
         images: Tensor,
         changes: Array,
         left_out: Sequence[Collection[int]],
@@ -47,7 +50,8 @@ class Learned:
         """Return what each driver should come to measure of sources ``(N, 2, D, H, W)``.
 
         A measure should move by what the cohort says of the change ``(N, A)`` asked of each
-        source, its own subject left out; its aim is weighed by its spread among equals.
+        source, its own subject left out; its aim is weighed by its spread among equals. A driver
+        with a graph of its measures has them and their gradient from there.
         """
         aims = []
         for driver in drivers:
@@ -59,13 +63,12 @@ class Learned:
                     for asked in zip(changes, left_out, strict=True)
                 ]
                 spread = self.atlas.design.residual_sd(measured)
-                aims.append(
-                    Aim(
-                        measuring(module),
-                        now + torch.from_numpy(np.stack(moves)).float(),
-                        torch.from_numpy(spread).float(),
-                    )
+                aim = Aim(
+                    measuring(module),
+                    now + torch.from_numpy(np.stack(moves)).float(),
+                    torch.from_numpy(spread).float(),
                 )
+                aims.append(by_graph(aim, graphs.get(driver.name), range(measured.shape[1])))
         return aims
 
     def _moves(

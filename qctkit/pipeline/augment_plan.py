@@ -21,11 +21,11 @@ from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
 from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
-from qctkit.errors import InputError, PluginError
+from qctkit.errors import PluginError
 from qctkit.pipeline.augment_cohort import Learned, learn
 from qctkit.pipeline.augment_targets import check_targets, drawn_targets
 from qctkit.pipeline.carry import Carrying, reads
-from qctkit.pipeline.graph_aims import gradient_graphs
+from qctkit.pipeline.graph_aims import brought_graphs, gradient_graphs
 from qctkit.pipeline.reference import cohort_reference
 from qctkit.pipeline.versions import versions
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
@@ -167,19 +167,17 @@ def _graphs(
     folder: Path | None,
     progress: Progress,
 ) -> "Mapping[str, OnnxGradients]":
-    """Return the gradient graphs of the drivers, by name; none where PyTorch is to compute all.
-
-    Raises:
-        InputError: the recipe aims at measures, of which a graph gives no gradient.
-    """
+    """Return the gradient graphs of the drivers, by name; none of those left to PyTorch."""
+    found = brought_graphs(drivers)
     if folder is None:
-        return {}
-    if recipe.follows_measures:
-        raise InputError(
-            f"{recipe.name} aims at what its drivers measure, and gradient graphs are of what they "
-            "read; leave out --backend onnxruntime"
-        )
-    return gradient_graphs(folder, drivers, progress)
+        return found
+    measures = aims_at_measures(recipe)
+    return {**found, **gradient_graphs(folder, drivers, progress, of_measures=measures)}
+
+
+def aims_at_measures(recipe: Recipe) -> bool:
+    """Whether what the drivers measure is aimed at: where an atlas says what that should become."""
+    return recipe.from_atlas and recipe.follows_measures
 
 
 def _refuse_driven_transform(recipe: Recipe) -> None:
@@ -212,6 +210,7 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
     return {
         "command": "augment",
         "recipe": plan.recipe.name,
+        "drivers": [one.name for one in plan.drivers],
         "account": plan.recipe.account,
         "edit": plan.transform.account if plan.transform else plan.edit.account,
         "validators": list(plan.recipe.validators),

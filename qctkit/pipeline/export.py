@@ -1,32 +1,41 @@
 """``qctkit export``: the ONNX twins of predictors, with the figures of their checks beside them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from qctkit.cohort import Record
 from qctkit.contracts import AttributeTerm
 from qctkit.errors import PredictorError
-from qctkit.predictors.gradient_export import GradientCheck, export_gradient
+from qctkit.predictors.gradient_description import MEASURES_SUFFIX, SUFFIX
+from qctkit.predictors.gradient_export import (
+    GradientCheck,
+    export_gradient,
+    export_measures_gradient,
+)
 from qctkit.predictors.onnx_description import FORMAT, UNSTATED, Description, Evidence
 from qctkit.predictors.onnx_export import ExportCheck, export_predictor
 from qctkit.predictors.onnx_graph import model_bytes
 from qctkit.predictors.onnx_loading import EXPORTED
 from qctkit.predictors.onnx_module import OnnxModule
+from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import PredictorSet, TrainedPredictor
 from qctkit.progress import Progress
 from qctkit.store.folder import ReplacedFolder
 
+_Write: TypeAlias = Callable[[TrainedPredictor, Description, AttributeTerm, Path], GradientCheck]
+
 
 @dataclass(frozen=True)
 class Exported:
-    """What was checked of each predictor, by its name.
+    """What was checked of each predictor.
 
     Attributes:
-        checks: of its twin.
-        gradients: of its gradient graph.
-        without: why it has no gradient graph.
+        checks: of its twin, by its name.
+        gradients: of each gradient graph, by its file's name.
+        without: why a gradient graph could not be had, by the same.
     """
 
     checks: Mapping[str, ExportCheck]
@@ -45,8 +54,9 @@ def export(
 ) -> Exported:
     """Write the ONNX twin of every predictor, and what was checked of each; return the checks.
 
-    With ``gradient`` its value and input gradient go beside it, with this term as its loss. A
-    predictor that came as an ONNX file goes on as it is: there is nothing to compare it with, and
+    With ``gradient`` its value and input gradient go beside it, with this term as its loss, and
+    those of its measures where it reads from such. A predictor that came as an ONNX file goes on
+    as it is, with the gradient that it may have brought: there is nothing to compare it with, and
     nothing to trace. One whose gradient cannot be traced, or comes out too far off, has none.
 
     Raises:
@@ -66,12 +76,13 @@ def export(
             descriptions.append(description.record())
             checks[predictor.name] = check
             if gradient is not None and not isinstance(predictor.module, OnnxModule):
-                try:
-                    gradients[predictor.name] = export_gradient(
-                        predictor, description, gradient, folder
-                    )
-                except PredictorError as error:
-                    without[predictor.name] = str(error)
+                for file, write in _gradient_files(predictor).items():
+                    try:
+                        gradients[file] = write(predictor, description, gradient, folder)
+                    except PredictorError as error:
+                        without[file] = str(error)
+            if gradient is not None and predictor.gradient is not None:
+                predictor.gradient.save(folder / f"{predictor.name}{SUFFIX}")
             task.advance(predictor.name)
         content = {
             "format": FORMAT,
@@ -83,6 +94,14 @@ def export(
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
         (folder / EXPORTED).write_text(text + "\n", encoding="utf-8")
     return Exported(checks, gradients, without)
+
+
+def _gradient_files(predictor: TrainedPredictor) -> Mapping[str, _Write]:
+    """Return the gradient graphs that a predictor has, by file, and what writes each."""
+    readings = {f"{predictor.name}{SUFFIX}": export_gradient}
+    if not isinstance(predictor.module, FeatureReader):
+        return readings
+    return {**readings, f"{predictor.name}{MEASURES_SUFFIX}": export_measures_gradient}
 
 
 def _twin(

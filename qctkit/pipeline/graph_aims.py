@@ -1,6 +1,6 @@
 """Aims whose gradient a graph computes: the predictor in ONNX Runtime, the edit in PyTorch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,11 @@ from torch import Tensor
 
 from qctkit.contracts import AttributeTerm, Gap
 from qctkit.engine.loop import Aim
-from qctkit.errors import InputError, PluginError
+from qctkit.errors import InputError, PluginError, PredictorError
 from qctkit.gradients import Asked, GradientSource
 from qctkit.predictors.gradient_check import femur_images
+from qctkit.predictors.gradient_description import MEASURES_SUFFIX, SUFFIX
+from qctkit.predictors.spread import FeatureReader
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.progress import Progress
 
@@ -30,8 +32,8 @@ class GraphAim(Aim):
     """An aim that one call of a gradient source answers: readings, costs and gradient.
 
     Attributes:
-        source: of the predictor, with the loop's attribute term in it.
-        columns: of its readings, those that are aimed at.
+        source: of what the predictor reads or measures, with the loop's attribute term in it.
+        columns: of that, those that are aimed at.
     """
 
     source: GradientSource
@@ -107,27 +109,47 @@ class _Costs(torch.autograd.Function):
         return alike.reshape(-1, 1, 1, 1, 1) * gradient, None, None, None
 
 
+def by_graph(aim: Aim, source: GradientSource | None, columns: Sequence[int]) -> Aim:
+    """Return an aim at some of the columns of a source, answered by it; without one, as it is."""
+    if source is None:
+        return aim
+    return GraphAim(**vars(aim), source=source, columns=tuple(columns))
+
+
 def gradient_graphs(
-    folder: Path, drivers: Sequence[TrainedPredictor], progress: Progress
+    folder: Path,
+    drivers: Sequence[TrainedPredictor],
+    progress: Progress,
+    *,
+    of_measures: bool = False,
 ) -> "Mapping[str, OnnxGradients]":
     """Return the gradient graphs of predictors that pass their self-check; say which do not.
+
+    With ``of_measures`` they are of what predictors measure, where they do, in place of readings.
+    A predictor that brought its own has it already.
 
     Raises:
         InputError: a graph is missing, or of other weights than its predictor.
         PredictorError: a graph cannot be used.
     """
-    from qctkit.predictors.gradient_onnx import SUFFIX, load_gradients
+    from qctkit.predictors.gradient_onnx import load_gradients
     from qctkit.predictors.onnx_scoring import Hardware
 
-    found = {}
+    found: dict[str, OnnxGradients] = {}
     for driver in drivers:
-        path = folder / f"{driver.name}{SUFFIX}"
+        module = driver.module
+        if of_measures and not isinstance(module, FeatureReader):
+            continue  # it has no say where measures are aimed at
+        if driver.gradient is not None:
+            continue
+        path = folder / f"{driver.name}{MEASURES_SUFFIX if of_measures else SUFFIX}"
         if not path.is_file():
             raise InputError(
                 f"{path} is missing; `qctkit export PREDICTORS -o FOLDER --gradient` writes it"
             )
         graph = load_gradients(path, Hardware(threads=1))
-        _refuse_other_weights(graph, driver, path)
+        given = module.measure if isinstance(module, FeatureReader) and of_measures else module
+        _refuse_other_weights(graph, driver, given, path)
         check = graph.check()
         if check.passed:
             found[driver.name] = graph
@@ -136,12 +158,34 @@ def gradient_graphs(
     return found
 
 
-def _refuse_other_weights(graph: "OnnxGradients", driver: TrainedPredictor, path: Path) -> None:
+def brought_graphs(drivers: Sequence[TrainedPredictor]) -> "dict[str, OnnxGradients]":
+    """Return the gradient graphs that drivers without PyTorch came with, by name.
+
+    Raises:
+        PredictorError: one computes something else here than where it was adopted.
+    """
+    found = {one.name: one.gradient for one in drivers if one.gradient is not None}
+    for name, graph in found.items():
+        check = graph.check()
+        if not check.passed:
+            raise PredictorError(
+                f"{name}: {check.doubt}; nothing else has its gradient, adopt it again"
+            )
+    return found
+
+
+def _refuse_other_weights(
+    graph: "OnnxGradients",
+    driver: TrainedPredictor,
+    given: Callable[[Tensor], Tensor],
+    path: Path,
+) -> None:
     images = femur_images(driver.view, len(graph.description.reference.losses))
     with torch.no_grad():
-        read = driver(torch.from_numpy(images)).numpy()
+        read = given(torch.from_numpy(images)).numpy()
     wanted = graph.description.reference.readings
-    same = graph.attributes == driver.attributes and read.shape == wanted.shape
+    own = graph.description.predictor.attributes
+    same = own == driver.attributes and read.shape == wanted.shape
     if not same or (np.abs(read - wanted) > SAME_WITHIN * np.maximum(np.abs(wanted), 1.0)).any():
         raise InputError(
             f"{path} reads something else than the predictor "

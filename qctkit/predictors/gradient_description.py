@@ -19,6 +19,10 @@ KEY = PREFIX + "gradient"
 WANTED, WEIGHT, SIDE = "wanted", "weight", "side"
 LOSS, READINGS, GRADIENT = "loss", "readings", "gradient"
 
+SUFFIX, MEASURES_SUFFIX = ".gradient.onnx", ".measures.gradient.onnx"
+"""Behind a predictor's name, of the file that holds its gradient graph: of what it reads, and of
+what it measures on the way there."""
+
 
 @dataclass(frozen=True, eq=False)
 class GradientDescription:
@@ -28,17 +32,25 @@ class GradientDescription:
         predictor: the contract of the predictor that is in it; its ``output_name`` is that of the
             readings.
         attribute_term: name of the term that says what missing a reading costs.
+        measures: how many measures stand in the place of its readings; 0 where they are its
+            readings.
         reference: by which the graph can be checked wherever it runs.
     """
 
     predictor: Description
     attribute_term: str
     reference: Reference
+    measures: int = 0
 
     @property
     def name(self) -> str:
         """The predictor's name."""
         return self.predictor.name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of the readings are: attributes, or measures by their number."""
+        return measure_names(self.measures) or self.predictor.attributes
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -54,6 +66,7 @@ class GradientDescription:
         """Return what the predictor's description does not say, as JSON values."""
         return {
             "attribute_term": self.attribute_term,
+            "measures": self.measures,
             "inputs": list(self.inputs),
             "outputs": list(self.outputs),
             "reference": self.reference.record(),
@@ -91,6 +104,12 @@ class GradientDescription:
                 Description.from_record(record),
                 str(gradient["attribute_term"]),
                 Reference.from_record(gradient["reference"]),
+                int(gradient.get("measures", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PredictorError(f"its description is damaged ({error})") from error
+
+
+def measure_names(count: int) -> tuple[str, ...]:
+    """Return names for so many measures, by their number."""
+    return tuple(f"measure {number}" for number in range(count))

@@ -1,4 +1,8 @@
-"""A predictor's value and input gradient as one ONNX file, checked against autograd."""
+"""A predictor's value and input gradient as one ONNX file, checked against autograd.
+
+Of what it reads, and of one that reads from measures also of what it measures: two files, since a
+loop that aims at measures need not read.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -7,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from qctkit.cohort import Record
@@ -23,9 +27,15 @@ from qctkit.predictors.gradient_check import (
     gradient_errors,
     reference_of,
 )
-from qctkit.predictors.gradient_description import READINGS, GradientDescription
+from qctkit.predictors.gradient_description import (
+    MEASURES_SUFFIX,
+    READINGS,
+    SUFFIX,
+    GradientDescription,
+    measure_names,
+)
 from qctkit.predictors.gradient_eager import EagerGradients, computing_in, frozen_copy, told
-from qctkit.predictors.gradient_onnx import REFERENCE_IMAGES, SUFFIX, OnnxGradients, load_gradients
+from qctkit.predictors.gradient_onnx import REFERENCE_IMAGES, OnnxGradients, load_gradients
 from qctkit.predictors.gradient_trace import trace
 from qctkit.predictors.onnx_description import Description
 from qctkit.predictors.onnx_export import batches_of
@@ -38,6 +48,7 @@ from qctkit.predictors.onnx_exporter import (
 )
 from qctkit.predictors.onnx_graph import model_bytes
 from qctkit.predictors.onnx_scoring import Hardware
+from qctkit.predictors.spread import Measuring
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.subject import ATTRIBUTES
 
@@ -52,6 +63,10 @@ EXACT_WITHIN = 1e-12
 MISSED_BY = 0.75
 """Typical errors by which readings miss what is wanted of trial images: within the square of every
 term (none bends before 1), and far enough for a gradient."""
+
+LEAST_SPREAD = 1e-3
+"""Of a measure among trial images, over values of at least 1: what hardly differs among them would
+otherwise weigh more than all others together."""
 
 LARGEST_BATCH = 4096
 
@@ -75,6 +90,23 @@ class GradientCheck:
     def record(self) -> Record:
         """Return the figures as JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Traced:
+    """What goes into a graph.
+
+    Attributes:
+        name: of the predictor.
+        module: images ``(N, 2, D, H, W)`` to the columns ``(N, C)``.
+        columns: what they are.
+        term: what missing one costs.
+    """
+
+    name: str
+    module: nn.Module
+    columns: tuple[str, ...]
+    term: AttributeTerm
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,20 +140,54 @@ def export_gradient(
     Raises:
         PredictorError: an operator cannot be traced or exported, by name, or results disagree.
     """
+    traced = _Traced(predictor.name, predictor.module, predictor.attributes, term)
+    images = _images(predictor)
+    asked = _asked_of_readings(predictor, images)
     path = folder / f"{predictor.name}{SUFFIX}"
-    trial = _trial(predictor, term)
-    exact = _exactness(predictor, term, trial)
+    return _written(traced, _trial(traced, images, asked), description, path)
+
+
+def export_measures_gradient(
+    predictor: TrainedPredictor, description: Description, term: AttributeTerm, folder: Path
+) -> GradientCheck:
+    """Write ``<name>.measures.gradient.onnx``: as ``export_gradient``, of measures for readings.
+
+    Args:
+        predictor: one that reads from measures.
+        description: of its twin for scoring.
+        term: what missing a measure costs.
+        folder: where the file goes.
+
+    Raises:
+        PredictorError: an operator cannot be traced or exported, by name, or results disagree.
+    """
+    module = Measuring(predictor.module)  # type: ignore[arg-type] # one that measures
+    images = _images(predictor)
+    asked = _asked_of_measures(module, images)
+    columns = measure_names(asked.wanted.shape[1])
+    traced = _Traced(f"{predictor.name}, its measures", module, columns, term)
+    path = folder / f"{predictor.name}{MEASURES_SUFFIX}"
+    return _written(traced, _trial(traced, images, asked), description, path, len(columns))
+
+
+def _written(
+    traced: _Traced, trial: _Trial, description: Description, path: Path, measures: int = 0
+) -> GradientCheck:
+    """Write the graph, and return how exact it is."""
+    exact = _exactness(traced, trial)
     first = slice(0, REFERENCE_IMAGES)
     exact_first = Gradients(*(one[first] for one in vars(trial.exact).values()))
     reference = reference_of(*_first(trial), exact_first, trial.errors)
-    told_of = GradientDescription(_readings_alone(description), term.name, reference)
+    told_of = GradientDescription(
+        _readings_alone(description), traced.term.name, reference, measures
+    )
     inputs = _tensors(*_first(trial))
-    graph = trace(predictor.name, predictor.module, term, inputs)
-    path.write_bytes(model_bytes(_exported(predictor.name, graph, inputs, told_of), told_of))
+    graph = trace(traced.name, traced.module, traced.term, inputs)
+    path.write_bytes(model_bytes(_exported(traced.name, graph, inputs, told_of), told_of))
     source = load_gradients(path, Hardware(threads=1))
     eager = float(np.median(trial.eager))
-    check = GradientCheck(term.name, exact, eager, _errors_by_batch(source, trial))
-    _refuse_disagreement(predictor.name, check)
+    check = GradientCheck(traced.term.name, exact, eager, _errors_by_batch(source, trial))
+    _refuse_disagreement(traced.name, check)
     return check
 
 
@@ -140,14 +206,17 @@ def _refuse_disagreement(name: str, check: GradientCheck) -> None:
         )
 
 
-def _trial(predictor: TrainedPredictor, term: AttributeTerm) -> _Trial:
-    """Return images like a femur's, each reading missing what is wanted by as much."""
-    images = femur_images(
+def _images(predictor: TrainedPredictor) -> Array:
+    """Return images like a femur's, as many as memory has room for."""
+    return femur_images(
         predictor.view, max(batches_of(predictor.view, CHECKED_IMAGES)[-1], REFERENCE_IMAGES)
     )
-    asked = _asked_of(predictor, images)
+
+
+def _trial(traced: _Traced, images: Array, asked: Asked) -> _Trial:
+    """Return what eager PyTorch makes of images, in both precisions."""
     single, double = (
-        EagerGradients(frozen_copy(predictor.module, dtype), predictor.attributes, term)
+        EagerGradients(frozen_copy(traced.module, dtype), traced.columns, traced.term)
         for dtype in (torch.float32, torch.float64)
     )
     eager = single(images, asked)
@@ -157,7 +226,7 @@ def _trial(predictor: TrainedPredictor, term: AttributeTerm) -> _Trial:
     return _Trial(images, asked, exact, errors_of(eager, exact), errors)
 
 
-def _asked_of(predictor: TrainedPredictor, images: Array) -> Asked:
+def _asked_of_readings(predictor: TrainedPredictor, images: Array) -> Asked:
     """Return what readings miss by three quarters of their typical error; else of 1."""
     names = predictor.attributes
     typical = [
@@ -173,13 +242,24 @@ def _asked_of(predictor: TrainedPredictor, images: Array) -> Asked:
     return Asked(*(np.broadcast_to(one, read.shape).astype(np.float32) for one in all_of))
 
 
+def _asked_of_measures(module: nn.Module, images: Array) -> Asked:
+    """Return what measures miss by three quarters of their spread among the images."""
+    with torch.no_grad():
+        measured = module(torch.from_numpy(images)).numpy()
+    least = LEAST_SPREAD * np.maximum(np.abs(measured).mean(axis=0), 1.0)
+    spread = np.maximum(measured.std(axis=0), least)
+    all_of = (measured - MISSED_BY * spread, 1.0 / spread, np.zeros(1))
+    return Asked(*(np.broadcast_to(one, measured.shape).astype(np.float32) for one in all_of))
+
+
 def _in_double(images: Array, asked: Asked) -> tuple[Array, Asked]:
     return images.astype(np.float64), Asked(*(one.astype(np.float64) for one in told(asked)))
 
 
-def _exactness(predictor: TrainedPredictor, term: AttributeTerm, trial: _Trial) -> float:
+def _exactness(traced: _Traced, trial: _Trial) -> float:
     """Return how far the graph lies from autograd in float64, at another batch than was traced."""
-    graph = trace(predictor.name, predictor.module, term, _tensors(*_in_double(*_first(trial))))
+    inputs = _tensors(*_in_double(*_first(trial)))
+    graph = trace(traced.name, traced.module, traced.term, inputs)
     with torch.no_grad():
         found = graph(*_tensors(*_in_double(trial.images, trial.asked)))
     errors = errors_of(Gradients(*(one.numpy() for one in found)), trial.exact)

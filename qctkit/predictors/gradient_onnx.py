@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from qctkit.errors import PredictorError
 from qctkit.gradients import Array, Asked, Gradients
 from qctkit.predictors.gradient_check import SelfCheck, femur_images, self_check
-from qctkit.predictors.gradient_description import GradientDescription
+from qctkit.predictors.gradient_description import WANTED, GradientDescription
 from qctkit.predictors.onnx_description import PROBABILITY, Channel, Description, Sees, factors_of
-from qctkit.predictors.onnx_graph import metadata_of, read_model
+from qctkit.predictors.onnx_graph import metadata_of, model_bytes, read_model
 from qctkit.predictors.onnx_scoring import (
     SOFT_TISSUE_HU,
     Hardware,
@@ -22,9 +22,6 @@ from qctkit.predictors.onnx_scoring import (
     open_session,
     usable_cores,
 )
-
-SUFFIX = ".gradient.onnx"
-"""Behind a predictor's name, of the file that holds its gradient graph."""
 
 MISTAKEN_OPTIMISERS = ("MatMulScaleFusion",)
 """ONNX Runtime 1.31.1 read a logit 0.06 off from the gradient graph of ``physical-features`` with
@@ -82,11 +79,10 @@ class OnnxGradients:
             raise PredictorError(
                 f"{where}: a gradient graph reads classes as logits, not as probabilities"
             )
-        self._columns = [one.column for one in estimates]
-        self._factors = np.array(
-            [factors_of(one.attribute)[one.unit] for one in estimates], dtype=np.float32
-        )
-        self._width = max(self._columns) + 1
+        self._columns = list(range(description.measures)) or [one.column for one in estimates]
+        factors = [factors_of(one.attribute)[one.unit] for one in estimates]
+        self._factors = np.array([1.0] if description.measures else factors, dtype=np.float32)
+        self._width = _columns_asked(model) or max(self._columns) + 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what goes to a worker process: it opens a session of its own."""
@@ -95,7 +91,7 @@ class OnnxGradients:
     @property
     def attributes(self) -> Sequence[str]:
         """What the columns of the readings are."""
-        return self.description.predictor.attributes
+        return self.description.columns
 
     @property
     def attribute_term(self) -> str:
@@ -122,6 +118,10 @@ class OnnxGradients:
             readings[:, self._columns] * self._factors,
             gradient_of_images(gradient, seen, predictor),
         )
+
+    def save(self, path: Path) -> None:
+        """Write the graph with its description."""
+        path.write_bytes(model_bytes(self.model, self.description))
 
     @property
     def sha256(self) -> str:
@@ -183,6 +183,13 @@ def gradient_of_images(
         of_femur += of_shown * (hu - muscle)
         of_shown = of_shown * femur
     return np.stack([of_shown, of_femur], axis=1).astype(np.float32)
+
+
+def _columns_asked(model: onnx.ModelProto) -> int:
+    """Return how many readings the graph is asked for, 0 where it does not say."""
+    (wanted,) = (one for one in model.graph.input if one.name == WANTED)
+    sizes = wanted.type.tensor_type.shape.dim
+    return sizes[1].dim_value if len(sizes) == 2 else 0
 
 
 def _check_names(model: onnx.ModelProto, description: GradientDescription, where: str) -> None:

@@ -37,7 +37,8 @@ class OnnxFamily:
     """An ONNX model that is trained already: ``fit`` measures nothing and changes nothing.
 
     Its skill is what `qctkit train` measures on the cohort, of which it may have seen subjects
-    before. It is a reader: an ONNX file has no gradient.
+    before. It is a reader: an ONNX file has no gradient. One that brings its gradient in a second
+    file drives once its folder is adopted (`qctkit adopt`).
 
     Attributes:
         description_file: the TOML file; docs/onnx.md says what it holds.

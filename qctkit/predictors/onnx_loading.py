@@ -31,19 +31,31 @@ def load_onnx(source: Path, hardware: Hardware) -> tuple[OnnxPredictor, ...]:
     Raises:
         PredictorError: there are none, or one of them cannot be used.
     """
+    toml = toml_of(source)
+    if toml is not None:
+        return (load_toml(toml, hardware),)
     if source.is_dir():
-        descriptions = sorted(source.glob("*.toml"))
-        if (source / EXPORTED).is_file():
-            return tuple(load_described(one, hardware) for one in _exported(source))
-        if len(descriptions) == 1:
-            return (load_toml(descriptions[0], hardware),)
-        raise PredictorError(
-            f"{source} holds {len(descriptions)} descriptions in TOML and no {EXPORTED}; give a "
-            "folder that `qctkit export` wrote, or a model with one description (docs/onnx.md)"
-        )
-    if source.suffix == ".toml":
-        return (load_toml(source, hardware),)
+        return tuple(load_described(one, hardware) for one in _exported(source))
     return (load_described(source, hardware),)
+
+
+def toml_of(source: Path) -> Path | None:
+    """Return the description in TOML that a file or folder is or holds, None where it has none.
+
+    Raises:
+        PredictorError: a folder holds several, or none and nothing that was exported either.
+    """
+    if not source.is_dir():
+        return source if source.suffix == ".toml" else None
+    if (source / EXPORTED).is_file():
+        return None
+    descriptions = sorted(source.glob("*.toml"))
+    if len(descriptions) == 1:
+        return descriptions[0]
+    raise PredictorError(
+        f"{source} holds {len(descriptions)} descriptions in TOML and no {EXPORTED}; give a "
+        "folder that `qctkit export` wrote, or a model with one description (docs/onnx.md)"
+    )
 
 
 def load_described(path: Path, hardware: Hardware) -> OnnxPredictor:

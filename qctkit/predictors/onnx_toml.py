@@ -31,10 +31,11 @@ from qctkit.window import DEFAULT_WINDOW, Window
 FAMILY = "onnx"
 """What stands for a family where a predictor came as a file."""
 
-KEYS = ("name", "model", "licence", "attributes", "view", "graph")
+KEYS = ("name", "model", "licence", "attributes", "view", "graph", "gradient")
 ATTRIBUTE_KEYS = ("name", "unit", "column")
 VIEW_KEYS = ("shape", "spacing_mm", "channels", "sees", "window_hu")
 GRAPH_KEYS = ("input", "output")
+GRADIENT_KEYS = ("model", "attribute_term")
 
 WINDOWS_HU = (-32768.0, 32767.0)
 
@@ -47,20 +48,12 @@ def read_toml(path: Path) -> tuple[Path, Description]:
     Raises:
         PredictorError: the file cannot be read, or a key or value of it is not allowed.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PredictorError(f"{path} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PredictorError(f"{path} is not TOML: {error}") from error
-    table = _Table(path, content, KEYS)
-    name, model = table.text("name"), table.text("model")
+    table = _read(path)
+    name = table.text("name")
     if not NAME_PATTERN.fullmatch(name):
         raise table.wrong("name", name, "1 to 64 letters, digits, '.', '_' or '-'")
-    if Path(model).name != model or not model.endswith(".onnx"):
-        raise table.wrong("model", model, "the name of an .onnx file in the same folder")
     view, graph = table.table("view", VIEW_KEYS), table.table("graph", GRAPH_KEYS)
-    return path.parent / model, Description(
+    return _model_beside(path, table), Description(
         name=name,
         role=Role.READER,
         family=FAMILY,
@@ -72,6 +65,36 @@ def read_toml(path: Path) -> tuple[Path, Description]:
         output_name=graph.text("output"),
         licence=table.text("licence"),
     )
+
+
+def read_gradient_toml(path: Path) -> tuple[Path, str] | None:
+    """Return the gradient graph that a description names and its attribute term, if it has one.
+
+    Raises:
+        PredictorError: the file cannot be read, or a key or value of it is not allowed.
+    """
+    table = _read(path)
+    if not table.has("gradient"):
+        return None
+    gradient = table.table("gradient", GRADIENT_KEYS)
+    return _model_beside(path, gradient), gradient.text("attribute_term")
+
+
+def _read(path: Path) -> "_Table":
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PredictorError(f"{path} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PredictorError(f"{path} is not TOML: {error}") from error
+    return _Table(path, content, KEYS)
+
+
+def _model_beside(path: Path, table: "_Table") -> Path:
+    model = table.text("model")
+    if Path(model).name != model or not model.endswith(".onnx"):
+        raise table.wrong("model", model, "the name of an .onnx file in the same folder")
+    return path.parent / model
 
 
 class _Table:

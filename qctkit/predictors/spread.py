@@ -53,6 +53,18 @@ class FeatureReader(Protocol):
         ...
 
 
+class Measuring(nn.Module):
+    """A reader's measures ``(N, F)`` where estimates are expected."""
+
+    def __init__(self, reader: FeatureReader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the measures of images ``(N, 2, D, H, W)``."""
+        return self.reader.measure(image)
+
+
 class Leverage(nn.Module):
     """How far features ``(N, F)`` lie from those learned from, ``(N,)``: 1 / n in their midst."""
 

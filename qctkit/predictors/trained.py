@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -20,12 +21,16 @@ from qctkit.contracts import PredictorFamily, Role
 from qctkit.errors import PredictorError
 from qctkit.predictors.configuration import configured
 from qctkit.predictors.driving import driving
+from qctkit.predictors.gradient_description import SUFFIX
 from qctkit.predictors.onnx_description import view_of, view_record
 from qctkit.predictors.onnx_toml import FAMILY
 from qctkit.predictors.skill import Skill
 from qctkit.predictors.spread import PREFIX, Spread, WithSpread
 from qctkit.subject import ATTRIBUTES, CORE, Attribute, know
 from qctkit.view import View
+
+if TYPE_CHECKING:
+    from qctkit.predictors.gradient_onnx import OnnxGradients
 
 DESCRIPTION = "predictors.json"
 FORMAT = "qctkit-predictors"
@@ -63,6 +68,8 @@ class TrainedPredictor:
             in the cohort's order; not kept beside the weights.
         folds: of one that may drive the loop: as it was fitted in each fold of the
             cross-validation.
+        gradient: the graph by which one that came as an ONNX file drives the loop; None for one
+            that only reads, or that PyTorch has a gradient of.
     """
 
     name: str
@@ -78,6 +85,7 @@ class TrainedPredictor:
     spread: Spread | None = None
     held_out_spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
     folds: tuple[Fold, ...] = ()
+    gradient: "OnnxGradients | None" = None
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)
@@ -187,6 +195,8 @@ class PredictorSet:
         for predictor in self.predictors:
             if predictor.family == FAMILY:
                 predictor.module.save(folder / f"{predictor.name}.onnx")  # type: ignore[operator]
+                if predictor.gradient is not None:
+                    predictor.gradient.save(folder / f"{predictor.name}{SUFFIX}")
                 continue
             weights = {name: t.contiguous() for name, t in predictor.weights().items()}
             save_file(weights, folder / f"{predictor.name}.safetensors")
@@ -223,7 +233,7 @@ def _predictor(
     entry: Record, folder: Path, family_named: Callable[[str], PredictorFamily]
 ) -> TrainedPredictor:
     if entry["family"] == FAMILY:
-        return _reader(folder / f"{entry['name']}.onnx")
+        return _from_file(folder / f"{entry['name']}.onnx")
     view = view_of(entry["view"])
     family = configured(family_named(entry["family"]), entry.get("configuration", {}))
     attributes = entry["attributes"]
@@ -249,9 +259,10 @@ def _predictor(
     )
 
 
-def _reader(path: Path) -> TrainedPredictor:
-    """Return a predictor that came as an ONNX file: a reader, whatever the file says."""
-    from qctkit.predictors.onnx_loading import load_described  # ONNX Runtime: only where needed
+def _from_file(path: Path) -> TrainedPredictor:
+    """Return a predictor that came as an ONNX file: a reader, unless it brought its gradient."""
+    from qctkit.predictors.gradient_onnx import load_gradients  # ONNX Runtime: only where needed
+    from qctkit.predictors.onnx_loading import load_described
     from qctkit.predictors.onnx_module import OnnxModule
     from qctkit.predictors.onnx_scoring import Hardware
 
@@ -259,8 +270,19 @@ def _reader(path: Path) -> TrainedPredictor:
     told = module.predictor.description
     if set(told.skills) != set(told.attributes):
         raise PredictorError(f"{path} was not measured; add it with `qctkit adopt`")
+    graph = None
+    if told.role is Role.LOOP:
+        graph = load_gradients(path.with_name(f"{told.name}{SUFFIX}"), Hardware(threads=1))
     return TrainedPredictor(
-        told.name, FAMILY, Role.READER, told.attributes, told.view, module, told.skills, {}
+        name=told.name,
+        family=FAMILY,
+        role=told.role,
+        attributes=told.attributes,
+        view=told.view,
+        module=module,
+        skills=told.skills,
+        held_out={},
+        gradient=graph,
     )
 
 

@@ -11,9 +11,9 @@ from qctkit.bundled import register_predictors
 from qctkit.engine.loop import Aim
 from qctkit.engine.losses.attributes import ClassMargin, SquaredError
 from qctkit.errors import InputError, PluginError
-from qctkit.pipeline.graph_aims import GraphAim, gradient_graphs
+from qctkit.pipeline.graph_aims import GraphAim, by_graph, gradient_graphs
 from qctkit.predictors.gradient_check import femur_images
-from qctkit.predictors.gradient_export import export_gradient
+from qctkit.predictors.gradient_export import export_gradient, export_measures_gradient
 from qctkit.predictors.onnx_export import export_predictor
 from qctkit.predictors.trained import TrainedPredictor
 from qctkit.progress import Silent
@@ -35,6 +35,7 @@ def folder(driver: TrainedPredictor, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("onnx")
     description, _ = export_predictor(driver, {}, path)
     export_gradient(driver, description, SquaredError(), path)
+    export_measures_gradient(driver, description, SquaredError(), path)
     return path
 
 
@@ -62,6 +63,37 @@ def test_costs_and_gradient_are_those_of_pytorch(driver: TrainedPredictor, folde
     np.testing.assert_allclose(by_graph, by_torch, rtol=1e-4)
     assert by_graph[0, 1] == by_graph[1, 0] == 0.0
     assert np.linalg.norm(graph_slope - slope) <= 1e-5 * np.linalg.norm(slope)
+
+
+def test_measures_cost_and_move_what_they_do_by_pytorch(
+    driver: TrainedPredictor, folder: Path
+) -> None:
+    measure = driver.module.measure
+    images = torch.from_numpy(femur_images(driver.view, 2))
+    with torch.no_grad():
+        measured = measure(images)
+    source = gradient_graphs(folder, [driver], Silent(), of_measures=True)[driver.name]
+    assert list(source.attributes) == [f"measure {number}" for number in range(len(measured.T))]
+    by_torch = Aim(measure, measured - 30.0, torch.full((len(measured.T),), 40.0))
+    found = []
+    for aim in (by_torch, by_graph(by_torch, source, range(len(measured.T)))):
+        seen = images.clone().requires_grad_()
+        costs = aim.costs(seen, torch.tensor([0, 1]), SquaredError())
+        costs.mean(dim=1).sum().backward()
+        assert seen.grad is not None
+        found.append((costs.detach().numpy(), seen.grad.numpy()))
+    (costs_by_torch, slope), (costs_by_graph, graph_slope) = found
+    np.testing.assert_allclose(costs_by_graph, costs_by_torch, rtol=1e-4)
+    assert np.linalg.norm(graph_slope - slope) <= 1e-5 * np.linalg.norm(slope)
+
+
+def test_what_measures_nothing_has_no_graph_of_measures(
+    driver: TrainedPredictor, tmp_path: Path
+) -> None:
+    reads = replace(driver, module=torch.nn.Sequential(driver.module))
+    assert gradient_graphs(tmp_path, [reads], Silent(), of_measures=True) == {}
+    with pytest.raises(InputError, match=r"bone-density\.measures\.gradient\.onnx is missing"):
+        gradient_graphs(tmp_path, [driver], Silent(), of_measures=True)
 
 
 def test_costs_that_weigh_differently_are_not_answered(

@@ -13,6 +13,7 @@ from qctkit.contracts import Role
 from qctkit.errors import PredictorError
 from qctkit.predictors.onnx_loading import load_onnx, trial_images
 from qctkit.predictors.onnx_scoring import Hardware
+from qctkit.predictors.onnx_toml import read_gradient_toml
 from qctkit.view import View, spacing_of
 from tests.predictors.third_party import SHAPE, TOML, hand_over, mean_density_model
 
@@ -285,7 +286,7 @@ def test_a_file_without_a_description_says_what_to_do(tmp_path: Path) -> None:
 
 def test_the_description_on_the_page_is_taken(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
-    (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    toml, gradient = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     model = mean_density_model(shape=(36, 28, 36))
     model.graph.input[0].name = "image"
     for node in model.graph.node:
@@ -294,6 +295,8 @@ def test_the_description_on_the_page_is_taken(tmp_path: Path) -> None:
     model.graph.output[0].name = "estimates"
     (found,) = load_onnx(hand_over(tmp_path, model, toml), ONE_THREAD)
     assert found.attributes == ("age_years", "sex")
+    driving = hand_over(tmp_path, model, f"{toml}\n{gradient}")
+    assert read_gradient_toml(driving) == (tmp_path / "model.gradient.onnx", "squared-error")
 
 
 def test_a_folder_with_two_descriptions_or_none_is_refused(tmp_path: Path) -> None:

@@ -90,3 +90,73 @@ def hand_over(folder: Path, model: onnx.ModelProto | None = None, toml: str = TO
     (folder / "model.onnx").write_bytes(content)
     (folder / "predictor.toml").write_text(toml, encoding="utf-8")
     return folder / "predictor.toml"
+
+
+DRIVING_TOML = f"""\
+{TOML.replace("probability", "logit")}
+[gradient]
+model = "gradient.onnx"
+attribute_term = "squared-error"
+"""
+
+READ_MEAN_DENSITY = """
+    hu, femur = Split <axis = 1, num_outputs = 2> (scan)
+    space = Constant <value_ints = [1, 2, 3, 4]> ()
+    factors = Constant <value = float[1, 2] {-6.0, 0.01}> ()
+    shifts = Constant <value = float[2] {2400.0, -3.0}> ()
+    inside = Mul (hu, femur)
+    sum = ReduceSum <keepdims = 0> (inside, space)
+    count = ReduceSum <keepdims = 0> (femur, space)
+    own = Div (sum, count)
+    last = Constant <value_ints = [1]> ()
+    mean = Unsqueeze (own, last)
+    scaled = Mul (mean, factors)
+    answer = Add (scaled, shifts)
+"""
+
+FALL_OF_MEAN_DENSITY = """
+    gap = Sub (answer, wanted)
+    off = Mul (gap, weight)
+    square = Mul (off, off)
+    loss = ReduceSum <keepdims = 0> (square, last)
+    two = Constant <value = float {TWO}> ()
+    doubled = Mul (off, two)
+    back = Mul (doubled, weight)
+    each = Mul (back, factors)
+    slope = ReduceSum <keepdims = 0> (each, last)
+    wide = Unsqueeze (slope, space)
+    mass = Unsqueeze (count, space)
+    level = Unsqueeze (own, space)
+    share = Div (wide, mass)
+    of_hu = Mul (share, femur)
+    above = Sub (hu, level)
+    of_femur = Mul (share, above)
+    gradient = Concat <axis = 1> (of_hu, of_femur)
+"""
+
+
+def driving_models(two: float = 2.0) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return a model that reads age and a logit off mean density m, and its gradient by hand.
+
+    2400 - 6 m months, so that real people are told apart, and m / 100 - 3.
+
+    ``two`` is the factor of a square's slope; another one gives a gradient of the wrong length.
+    """
+    head = '<ir_version: 9, opset_import: ["" : 18]>'
+    scan = "float[n, 2, 20, 16, 16]"
+    asked = "float[n, 2] wanted, float[n, 2] weight, float[n, 2] side"
+    reading = f"read ({scan} scan) => (float[n, 2] answer) {{{READ_MEAN_DENSITY}}}"
+    falling = (
+        f"fall ({scan} scan, {asked}) => (float[n] loss, float[n, 2] answer, {scan} gradient) "
+        f"{{{READ_MEAN_DENSITY}{FALL_OF_MEAN_DENSITY.replace('TWO', str(two))}}}"
+    )
+    read, fall = (onnx.parser.parse_model(f"{head} {one}") for one in (reading, falling))
+    return read, fall
+
+
+def hand_over_driver(folder: Path, two: float = 2.0) -> Path:
+    """Write a model that brings its gradient, with its description; return the folder."""
+    read, fall = driving_models(two)
+    hand_over(folder, read, DRIVING_TOML)
+    (folder / "gradient.onnx").write_bytes(fall.SerializeToString())
+    return folder
