@@ -12,6 +12,7 @@ from qctkit.engine.loop import Aim
 from qctkit.engine.losses.attributes import ClassMargin, SquaredError
 from qctkit.errors import InputError, PluginError
 from qctkit.pipeline.graph_aims import GraphAim, by_graph, gradient_graphs
+from qctkit.predictors.driving import measuring
 from qctkit.predictors.gradient_check import femur_images
 from qctkit.predictors.gradient_export import export_gradient, export_measures_gradient
 from qctkit.predictors.onnx_export import export_predictor
@@ -68,17 +69,17 @@ def test_costs_and_gradient_are_those_of_pytorch(driver: TrainedPredictor, folde
 def test_measures_cost_and_move_what_they_do_by_pytorch(
     driver: TrainedPredictor, folder: Path
 ) -> None:
-    measure = driver.module.measure
+    measure = measuring(driver.module)
     images = torch.from_numpy(femur_images(driver.view, 2))
     with torch.no_grad():
-        measured = measure(images)
+        measured = measure(*images.unbind(dim=1))
     source = gradient_graphs(folder, [driver], Silent(), of_measures=True)[driver.name]
     assert list(source.attributes) == [f"measure {number}" for number in range(len(measured.T))]
     by_torch = Aim(measure, measured - 30.0, torch.full((len(measured.T),), 40.0))
     found = []
     for aim in (by_torch, by_graph(by_torch, source, range(len(measured.T)))):
         seen = images.clone().requires_grad_()
-        costs = aim.costs(seen, torch.tensor([0, 1]), SquaredError())
+        costs = aim.costs(*seen.unbind(dim=1), torch.tensor([0, 1]), SquaredError())
         costs.mean(dim=1).sum().backward()
         assert seen.grad is not None
         found.append((costs.detach().numpy(), seen.grad.numpy()))
