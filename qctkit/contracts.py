@@ -385,7 +385,9 @@ class Edit(Protocol):
         - an edit that moves nothing gives back the scene's own ``femur`` and depths;
         - each sample's result depends on its own scene and parameters alone;
         - ``step_sizes`` are Adam's first step for each parameter, in its unit, and ``spreads``
-          what each varies by among people of one age and sex.
+          what each varies by among people of one age and sex;
+        - with ``limits`` beside these members, a text that says with its figures how far the
+          parameters may go, the run's record and the methods paragraph say so too.
     """
 
     @property
@@ -657,7 +659,9 @@ class Validator(Protocol):
     Contract:
         - looks only at the candidate and at the reference, and changes neither;
         - gives the same verdict every time;
-        - its words say what was found, not only whether it passed.
+        - its words say what was found, not only whether it passed;
+        - with ``limits`` beside these members, a text that says with its figures what passes, the
+          run's record and the methods paragraph say so too.
     """
 
     @property
