@@ -387,7 +387,9 @@ class Edit(Protocol):
         - a figure ``largest_displacement_mm`` says how far things move with these parameters:
           that far around a slab of a scan is looked at, or ``reach_mm`` where there is none;
         - ``step_sizes`` are Adam's first step for each parameter, in its unit, and ``spreads``
-          what each varies by among people of one age and sex.
+          what each varies by among people of one age and sex;
+        - with ``limits`` beside these members, a text that says with its figures how far the
+          parameters may go, the run's record and the methods paragraph say so too.
     """
 
     @property
@@ -659,7 +661,9 @@ class Validator(Protocol):
     Contract:
         - looks only at the candidate and at the reference, and changes neither;
         - gives the same verdict every time;
-        - its words say what was found, not only whether it passed.
+        - its words say what was found, not only whether it passed;
+        - with ``limits`` beside these members, a text that says with its figures what passes, the
+          run's record and the methods paragraph say so too.
     """
 
     @property

@@ -14,6 +14,7 @@ from qctkit.analysis.classifier import (
 )
 from qctkit.analysis.distances import Standard, cover, frechet, kernel_distance
 from qctkit.analysis.estimate import Estimate, jackknife, percentiles, recorded, subject_draws
+from qctkit.analysis.kinds import AFFINE, BESIDE, MADE, REAL, RESERVED
 from qctkit.analysis.nearest import Nearest, nearest
 from qctkit.analysis.noise import FREQUENCIES, LAGS, power_ratio
 from qctkit.cohort import Record
@@ -23,7 +24,6 @@ SPLITS = 100
 """Random halvings of subjects behind each distance."""
 
 FEWEST_A_HALF = 4
-MADE, REAL, AFFINE = "made", "real_against_real", "affine_and_noise"
 
 FIGURES: Mapping[str, tuple[str, float | None]] = {
     "classifier_auc": ("stronger classifier, area under its ROC curve", 0.5),
@@ -94,11 +94,13 @@ class Realism:
     """All that is said of how real made samples look.
 
     Attributes:
-        figures: by name of ``FIGURES``, then ``made``, ``real_against_real`` and
-            ``affine_and_noise``; None where too few subjects or scans could tell.
+        figures: by name of ``FIGURES``, then ``made``, ``real_against_real``,
+            ``affine_and_noise`` and the names of what else stands beside; None where too few
+            subjects or scans could tell.
         classifiers: of made against real, the linear one first.
         near: how near made samples lie to their sources and to others.
         real, made, affine: what was compared.
+        beside: what else stands beside, by name.
     """
 
     figures: Mapping[str, Mapping[str, Estimate | None]]
@@ -107,13 +109,15 @@ class Realism:
     real: Appearance
     made: Appearance
     affine: Appearance
+    beside: Mapping[str, Appearance]
 
     def record(self) -> Record:
         """Return it as JSON values; see ``qctkit.pipeline.analyse.Analysis.record``."""
         return {
             "figures": [
                 {"name": name, "title": title, "alike": alike}
-                | {kind: recorded(self.figures[name][kind]) for kind in (MADE, REAL, AFFINE)}
+                | {kind: recorded(self.figures[name][kind]) for kind in RESERVED}
+                | {BESIDE: {kind: recorded(self.figures[name][kind]) for kind in self.beside}}
                 for name, (title, alike) in FIGURES.items()
             ],
             "stronger_classifier": None if not self.classifiers else self._stronger.name,
@@ -123,8 +127,9 @@ class Realism:
                 "real": _noise_record(self.real),
                 MADE: _noise_record(self.made),
                 AFFINE: _noise_record(self.affine),
+                BESIDE: {name: _noise_record(one) for name, one in self.beside.items()},
             },
-            "notes": [FEATURE_SPACE_NOTE],
+            "notes": [FEATURE_SPACE_NOTE, *self._fewer()],
             "samples": list(self._sample_records()),
         }
 
@@ -138,6 +143,20 @@ class Realism:
             self._figure_words("distance_to_source"),
             self._figure_words("distance_to_nearest"),
         )
+
+    def _fewer(self) -> Iterator[str]:
+        """Say of what else stands beside it how many it has, where those are not as many."""
+        counts = {name: len(one) for name, one in self.beside.items()}
+        others = [
+            f", and of {count} by {name}"
+            for name, count in counts.items()
+            if count != len(self.made)
+        ]
+        if others:
+            yield (
+                f"Figures are of {len(self.made)} generated samples{''.join(others)}. Fewer "
+                "samples make AUCs scatter more, and Frechet distances larger."
+            )
 
     @property
     def _stronger(self) -> TwoSample:
@@ -165,10 +184,9 @@ class Realism:
         return f"{FIGURES[name][0]}: {self._beside(name)}"
 
     def _beside(self, name: str) -> str:
-        kinds = {MADE: "made", REAL: "real against real", AFFINE: "affine and noise"}
         parts = [
             f"{words} {found.words('.2f')}"
-            for kind, words in kinds.items()
+            for kind, words in {**RESERVED, **{one: one for one in self.beside}}.items()
             if (found := self.figures[name][kind]) is not None
         ]
         return ", ".join(parts) or "too few subjects"
@@ -192,13 +210,15 @@ def analyse_realism(
     made: Appearance,
     affine: Appearance,
     *,
+    beside: Mapping[str, Appearance] | None = None,
     seed: int = 0,
     advance: Callable[[str], None] = lambda _: None,
 ) -> Realism:
     """Return how real made samples look, beside real against real and usual augmentation.
 
-    ``affine`` holds random affine maps with noise of the same sources as ``made``. ``advance`` is
-    told after each of the three comparisons.
+    ``affine`` holds random affine maps with noise of the same sources as ``made``. ``beside`` is
+    what else is compared with real scans, by name; it leaves the other figures as they are.
+    ``advance`` is told after each comparison, three and those of ``beside``.
     """
     halved = _halved(real, seed)
     compared: dict[str, tuple[TwoSample, ...]] = {}
@@ -212,7 +232,13 @@ def analyse_realism(
         **_noise_figures(real, {MADE: made, AFFINE: affine}, halved),
         **_near_figures(near, {MADE: made, AFFINE: affine}),
     }
-    return Realism(figures, compared[MADE], near[MADE], real, made, affine)
+    beside = beside or {}
+    for name, other in beside.items():
+        looks = compare_looks(real, other, seed=seed)
+        for figure, found in figures.items():
+            found[name] = looks[figure]
+        advance(name)
+    return Realism(figures, compared[MADE], near[MADE], real, made, affine, beside)
 
 
 def compare_looks(

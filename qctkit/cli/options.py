@@ -12,6 +12,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 seed_option = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw."
 )
+beside_option = click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Another file of `qctkit augment` made from the same cohort, such as a run of "
+    "voxel-baseline: its real-or-fake figures stand as a further column. Repeatable.",
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from qctkit.cli.chosen import chosen_registry
-from qctkit.cli.options import cohort_argument, json_option
+from qctkit.cli.options import beside_option, cohort_argument, json_option
 from qctkit.cli.shown import shown_progress
 
 
@@ -25,14 +25,21 @@ from qctkit.cli.shown import shown_progress
     help="Also analyse density over both cohorts, and whether made samples can be told from real "
     "ones: minutes, since classifiers are trained.",
 )
+@beside_option
 @json_option
 def command(
-    cohort: Path, against: Path, reference: Path | None, figures: bool, as_json: bool
+    cohort: Path,
+    against: Path,
+    reference: Path | None,
+    figures: bool,
+    beside: tuple[Path, ...],
+    as_json: bool,
 ) -> int:
     """Judge every made sample again, from its voxels and its source's.
 
     With --figures it also says what the cohort looks like beside the real one: density before and
-    after, its peak against age and weight, classifiers, distances, noise.
+    after, its peak against age and weight, classifiers, distances, noise; with --beside what other
+    recipes made of the same cohort too.
 
     Ends with code 1 when a sample fails.
 
@@ -40,16 +47,24 @@ def command(
     Examples:
         qctkit validate augmented.h5 --against real.h5
         qctkit validate augmented.h5 --against real.h5 --figures --json
+        qctkit augment real.h5 --plugin voxel-baseline -n 16 -o baseline.h5
+        qctkit validate augmented.h5 --against real.h5 --figures --beside baseline.h5
     """
+    from qctkit.errors import InputError
+
+    if beside and not figures:
+        raise InputError("--beside is a column of the figures that --figures computes; add it")
     from qctkit.pipeline.analyse import analyse
+    from qctkit.pipeline.beside import beside_by_name
     from qctkit.pipeline.validate import validate
     from qctkit.store.reader import CohortFile
 
     made, real = CohortFile(cohort), CohortFile(against)
+    others = beside_by_name([CohortFile(one) for one in beside], made, real)
     shows = None if reference is None else CohortFile(reference)
     progress = shown_progress()
     found = validate(made, real, chosen_registry(), progress, reference=shows)
-    analysis = analyse(made, real, progress) if figures else None
+    analysis = analyse(made, real, progress, beside=others) if figures else None
     if as_json:
         extra = {} if analysis is None else {"analysis": analysis.record()}
         click.echo(json.dumps({**found.record(), **extra}, indent=1, sort_keys=True))

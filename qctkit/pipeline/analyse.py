@@ -1,7 +1,7 @@
 """``qctkit validate --figures``: the figures of a made cohort beside those of a real one."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from qctkit.calibration import Calibration
 from qctkit.cohort import FemurMask, Record, Sample
 from qctkit.density import band_histogram
 from qctkit.errors import CohortFileError, InputError
+from qctkit.pipeline.beside import beside_record
 from qctkit.pipeline.measure import Seen, appearance, measure_sample, measured
 from qctkit.progress import Progress
 from qctkit.store.reader import CohortFile
@@ -65,12 +66,14 @@ class Yield:
 class Analysis:
     """The cohort figures of made samples beside real scans.
 
-    ``realism`` is None where it was not asked for.
+    ``realism`` is None where it was not asked for; ``beside`` are the files whose figures of it
+    stand beside those of the made samples, by name.
     """
 
     made_yield: Yield
     density: DensityAnalysis
     realism: Realism | None
+    beside: Mapping[str, CohortFile]
 
     def record(self) -> Record:
         """Return everything as JSON values.
@@ -106,13 +109,17 @@ class Analysis:
                     sample_id, source_sample_id (None for real), subject_id, made (bool),
                     attributes {sex 0 or 1, age_years, weight_kg: value or None},
                     figures {measure name: value or None}, histogram, peaks_hu
+            beside: a list, a file that figures of realism are also given for, of
+                  name, recipe, account, seed, samples, candidates, fingerprint
             realism (None where not asked for):
               figures: a list of
                     name, title, alike (the value where made and real are alike, or None),
-                    made, real_against_real, affine_and_noise: estimates or None
+                    made, real_against_real, affine_and_noise: estimates or None,
+                    beside: the same of each file by its name
               stronger_classifier: "features", "network" or None
-              noise: frequencies_cycles_per_voxel, lags_voxels; real, made and affine_and_noise,
-                    each scans, power_hu2, autocorrelation, between_slices
+              noise: frequencies_cycles_per_voxel, lags_voxels; real, made, affine_and_noise, and
+                    under beside each file by its name, of scans, power_hu2, autocorrelation,
+                    between_slices
               notes: sentences
               samples: a list over made samples of
                     sample_id, source_sample_id, distance_to_source,
@@ -124,6 +131,7 @@ class Analysis:
         return {
             "yield": self.made_yield.record(),
             "density": self.density.record(),
+            "beside": beside_record(self.beside),
             "realism": None if self.realism is None else self.realism.record(),
             "words": list(self.words),
         }
@@ -142,12 +150,15 @@ def analyse(
     *,
     band: BoneBand = DEFAULT_BONE_BAND,
     realism: bool = True,
+    beside: Mapping[str, CohortFile] | None = None,
     seed: int = 0,
 ) -> Analysis:
     """Return the figures of made samples beside those of a real cohort.
 
     ``realism`` adds classifiers and distances, for which networks are trained: minutes, where
-    density alone takes about a second a scan.
+    density alone takes about a second a scan. ``beside`` are other files made from the same
+    cohort, as ``qctkit.pipeline.beside.beside_by_name`` gives them: they get the same figures of
+    realism, which costs about as much again for each.
 
     Raises:
         CohortFileError: a file holds no samples, or the first no made ones.
@@ -170,17 +181,23 @@ def analyse(
     )
     figures = analyse_density(table, other, axis)
     looks = None
+    beside = beside or {}
     if realism:
         plain = _affine(seen_made, made, real, progress, seed)
-        with progress.task("telling made from real", 3) as task:
+        others = {
+            name: appearance(_seen(one, f"measuring {name}", progress, look=True))
+            for name, one in beside.items()
+        }
+        with progress.task("telling made from real", 3 + len(others)) as task:
             looks = analyse_realism(
                 appearance(seen_real),
                 appearance(seen_made),
                 appearance(plain),
+                beside=others,
                 seed=seed,
                 advance=task.advance,
             )
-    return Analysis(made_yield(made), figures, looks)
+    return Analysis(made_yield(made), figures, looks, beside)
 
 
 def made_yield(made: CohortFile) -> Yield:

@@ -19,6 +19,7 @@ from qctkit.contracts import (
 from qctkit.density import DensityReference
 from qctkit.engine.cohort_range import CohortRange, cohort_range
 from qctkit.engine.edits.composition import compose
+from qctkit.engine.loop import REACHED_WITHIN
 from qctkit.engine.target_draw import Limit
 from qctkit.engine.targets import Target
 from qctkit.errors import PluginError
@@ -213,13 +214,18 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "drivers": [one.name for one in plan.drivers],
         "account": plan.recipe.account,
         "edit": plan.transform.account if plan.transform else plan.edit.account,
+        "edit_limits": _limits([plan.registry.edit(name) for name in plan.recipe.edits]),
+        "optimiser": None if plan.transform else _optimiser(plan),
         "validators": list(plan.recipe.validators),
+        "validator_limits": _limits(plan.validators),
         "preservation": {
             name: {"at_most": one.cost} if isinstance(one, AtMost) else one
             for name, one in plan.recipe.preservation.items()
         },
         "attribute_term": plan.recipe.attribute_term,
         "carrying": [outcome.record() for outcome in outcomes],
+        "carried_by": plan.recipe.carried_by,
+        "least_r2": plan.recipe.least_r2,
         "cohort_fingerprint": plan.cohort.fingerprint,
         "reference_fingerprint": plan.reference_fingerprint,
         "predictors": plan.predictors.training,
@@ -234,6 +240,29 @@ def run_record(plan: Plan, outcomes: Sequence[Carrying]) -> Record:
         "versions": versions(),
         "plugins": _plugins(plan),
     }
+
+
+def _optimiser(plan: Plan) -> Record:
+    """Return how the edit's parameters are found."""
+    recipe, pace = plan.recipe, plan.recipe.pace
+    return {
+        "steps": recipe.steps,
+        "patience": recipe.patience,
+        "pace": {"first": pace.first, "last": pace.last, "memory": list(pace.memory)},
+        "reached_within": REACHED_WITHIN,
+        "from_atlas": recipe.from_atlas and bool(plan.driven),
+        "follows_measures": recipe.follows_measures and bool(plan.driven),
+        "parameters": {
+            name: {"unit": plan.edit.units[name], "first_step": size, "held": name in recipe.held}
+            for name, size in plan.edit.step_sizes.items()
+        },
+    }
+
+
+def _limits(judges: Sequence[Edit] | Sequence[Validator]) -> dict[str, str]:
+    """Return in words what edits allow or validators let pass, where they say so."""
+    found = {one.name: getattr(one, "limits", "") for one in judges}
+    return {name: str(words) for name, words in found.items() if words}
 
 
 def _computed_by(plan: Plan) -> Record:

@@ -2,19 +2,20 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qctkit.cohort import Record
 from qctkit.errors import InputError
+from qctkit.pipeline.beside import beside_by_name
 from qctkit.pipeline.earlier import earlier_analysis
 from qctkit.pipeline.made_from import refuse_not_made_from
 from qctkit.pipeline.read_study import study_result
 from qctkit.pipeline.report_facts import gather, loaded
 from qctkit.progress import Progress
 from qctkit.report.choice import Chosen, choose
-from qctkit.report.data import report_record, report_rows, write_rows
+from qctkit.report.data import figure_rows, report_record, report_rows, write_rows
 from qctkit.report.page import PagePair, report_page
 from qctkit.report.stack import box_around, coded, coded_difference, stack_of, widest
 from qctkit.report.verdicts import Judgement, five_verdicts
@@ -33,11 +34,14 @@ class Additions:
         analyse: compute slopes, peaks and real-or-fake figures, which takes minutes.
         figures: the JSON of an earlier report that holds them.
         readings: answers of a blinded reading.
+        beside: what other recipes made of the same cohort, whose real-or-fake figures are computed
+            too where ``analyse`` is set.
     """
 
     analyse: bool = False
     figures: Path | None = None
     readings: Path | None = None
+    beside: tuple[CohortFile, ...] = ()
 
 
 NOTHING = Additions()
@@ -45,11 +49,15 @@ NOTHING = Additions()
 
 @dataclass(frozen=True)
 class Report:
-    """The files that were written, and the five verdicts."""
+    """The files that were written, and the five verdicts.
+
+    ``figures`` is the table of real-or-fake figures, None where they are not known.
+    """
 
     page: Path
     rows: Path
     record: Path
+    figures: Path | None
     verdicts: tuple[Judgement, ...]
 
 
@@ -66,34 +74,49 @@ def write_report(
 
     Raises:
         CohortFileError: there are no made samples, or they were made from another cohort.
-        InputError: figures or answers given are of other cohorts.
-        OutputExistsError: one of the three files is there.
+        InputError: figures or answers given are of other cohorts, or what stands beside the
+            samples holds the very same.
+        OutputExistsError: one of the files is there.
     """
     rows, record = output.with_suffix(".csv"), output.with_suffix(".json")
-    for path in (output, rows, record):
+    table = output.with_suffix(".figures.csv")
+    for path in (output, rows, record, table):
         refuse_existing_output(path, overwrite=overwrite)
-        if path.exists() and any(path.samefile(one.path) for one in (made, real)):
+        if path.exists() and any(
+            path.samefile(one.path) for one in (made, real, *additions.beside)
+        ):
             raise InputError(f"{path} is one of the cohorts, which would be lost; choose another")
     refuse_not_made_from(made, real)
+    beside = beside_by_name(additions.beside, made, real)
     readings = study_result(made, real, additions.readings) if additions.readings else None
-    facts = gather(made, real, progress, _analysis(made, real, additions, progress), readings)
+    analysis = _analysis(made, real, additions, beside, progress)
+    facts = gather(made, real, progress, analysis, readings)
     pairs = _pairs(choose(facts.made), made, real, progress)
-    page = report_page(facts, pairs, (rows.name, record.name))
-    figures = report_record(facts)
-    _write(record, json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    figures = figure_rows(analysis)
+    page = report_page(facts, pairs, (rows.name, record.name, table.name if figures else ""))
+    text = json.dumps(report_record(facts), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    _write(record, text)
     _write(rows, write_rows(report_rows(facts)))
+    table.unlink(missing_ok=True)  # an earlier report's, where this one has no such figures
+    if figures:
+        _write(table, write_rows(figures))
     _write(output, page)
-    return Report(output, rows, record, tuple(five_verdicts(facts)))
+    verdicts = tuple(five_verdicts(facts))
+    return Report(output, rows, record, table if figures else None, verdicts)
 
 
 def _analysis(
-    made: CohortFile, real: CohortFile, additions: Additions, progress: Progress
+    made: CohortFile,
+    real: CohortFile,
+    additions: Additions,
+    beside: Mapping[str, CohortFile],
+    progress: Progress,
 ) -> Record | None:
     """Return slopes, peaks and real-or-fake figures, None where they are not asked for."""
     if additions.analyse:
         from qctkit.pipeline.analyse import analyse  # loads torch, seconds that few pages need
 
-        return analyse(made, real, progress).record()
+        return analyse(made, real, progress, beside=beside).record()
     return None if additions.figures is None else earlier_analysis(additions.figures, made, real)
 
 

@@ -1,7 +1,7 @@
 """Figures of `qctkit.pipeline.analyse` as rows and sentences; its record is described there."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qctkit.cohort import Record
 from qctkit.report.charts import Rung
@@ -15,6 +15,9 @@ EQUAL_AT = 0.05
 """Slopes are called unequal below this p."""
 
 SHARP = 0.001
+
+REFERENCES = {"real_against_real": "real against real", "affine_and_noise": "affine and noise"}
+"""What every figure of realism is also given for."""
 
 Estimate = Mapping[str, float | None]
 
@@ -65,27 +68,43 @@ def study_sentences(density: Record) -> list[str]:
     ]
 
 
-def realism_rows(realism: Record) -> list[dict[str, str]]:
+def realism_columns(realism: Record) -> list[str]:
+    """Return the headings of ``realism_rows``: the generated scans, references, other recipes."""
+    return ["generated", *REFERENCES.values(), *_others(realism)]
+
+
+def realism_rows(realism: Record) -> list[dict[str, str | list[str]]]:
     """Return a row for each figure, with its references."""
     return [
         {
             "title": one["title"],
             "alike": "" if one["alike"] is None else f"{one['alike']:g}",
-            **{
-                kind: _shown(one[kind])
-                for kind in ("made", "real_against_real", "affine_and_noise")
-            },
+            "shown": [_shown(found) for found in estimates(one).values()],
         }
         for one in realism["figures"]
         if one["made"] is not None
     ]
 
 
+def beside_sentences(analysis: Record | None) -> list[str]:
+    """Return what each other file is whose figures stand beside those of the generated scans."""
+    return [
+        f"{one['name']}: {one['samples']} of {one['candidates']} candidates accepted, seed "
+        f"{one['seed']}. {one['account'][:1].upper()}{one['account'][1:]}."
+        for one in (analysis or {}).get("beside", ())
+    ]
+
+
+def estimates(figure: Record) -> dict[str, Estimate | None]:
+    """Return for whom a figure is given, in the order of ``realism_columns``, and what it is."""
+    return {kind: figure[kind] for kind in ("made", *REFERENCES)} | figure.get("beside", {})
+
+
 def figure_of(realism: Record, name: str, kind: str = "made") -> Estimate | None:
     """Return one estimate, None where it is not known."""
     for one in realism["figures"]:
         if one["name"] == name:
-            found: Estimate | None = one[kind]
+            found: Estimate | None = {**one, **one.get("beside", {})}[kind]
             return found
     return None
 
@@ -104,6 +123,10 @@ def auc_ladder(realism: Record | None, readings: Record | None) -> list[Rung]:
                 figure_of(realism, "classifier_auc", "affine_and_noise"),
                 False,
             ),
+            *(
+                (name, figure_of(realism, "classifier_auc", name), False)
+                for name in _others(realism)
+            ),
         ]
     )
     if readings is not None:
@@ -113,6 +136,21 @@ def auc_ladder(realism: Record | None, readings: Record | None) -> list[Rung]:
         for label, found, ours in rows
         if found is not None and found["value"] is not None
     ]
+
+
+def auc_beside(realism: Record) -> str:
+    """Return in words what the stronger classifier reaches on what other recipes made."""
+    found = {name: figure_of(realism, "classifier_auc", name) for name in _others(realism)}
+    return "".join(
+        f"; {name} gets {one['value']:.2f}"
+        for name, one in found.items()
+        if one is not None and one["value"] is not None
+    )
+
+
+def _others(realism: Record) -> Sequence[str]:
+    """Return the names of the other recipes; the JSON of older reports knows of none."""
+    return list(realism["figures"][0].get("beside", ()))
 
 
 def near_in_words(sample: Record) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from qctkit.cohort import Record
+from qctkit.report.analysis_words import estimates
 from qctkit.report.change import changes_read
 from qctkit.report.facts import DENSITIES, MadeScan, MeasuredScan, ReportFacts
 from qctkit.report.methods import methods
@@ -21,6 +22,22 @@ def report_rows(facts: ReportFacts) -> list[Row]:
     refused = [{**_asked(record), **_readings(record)} for record in facts.refused]
     columns = dict.fromkeys(name for row in (*accepted, *refused) for name in row)
     return [{name: row.get(name) for name in columns} for row in (*accepted, *refused)]
+
+
+def figure_rows(analysis: Record | None) -> list[Row]:
+    """Return the real-or-fake figures: a row for each, and for whom; none where not computed."""
+    realism = (analysis or {}).get("realism") or {"figures": ()}
+    return [
+        {
+            "figure": one["name"],
+            "title": one["title"],
+            "of": kind,
+            **{name: (found or {}).get(name) for name in ("value", "low", "high", "subjects")},
+            "if_alike": one["alike"],
+        }
+        for one in realism["figures"]
+        for kind, found in estimates(one).items()
+    ]
 
 
 def write_rows(rows: Sequence[Row]) -> str:

@@ -14,8 +14,10 @@ from qctkit.cohort import Record
 from qctkit.report import charts
 from qctkit.report.analysis_words import (
     auc_ladder,
+    beside_sentences,
     near_in_words,
     peak_sentences,
+    realism_columns,
     realism_rows,
     region_rows,
     slope_rows,
@@ -76,7 +78,8 @@ def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[
     Args:
         facts: all that is said.
         pairs: the samples that are shown slice by slice.
-        beside: names of the CSV and the JSON beside the page.
+        beside: names of the CSV and the JSON beside the page, and of the table of figures, empty
+            where there is none.
     """
     environment = jinja2.Environment(
         autoescape=True,
@@ -93,6 +96,7 @@ def report_page(facts: ReportFacts, pairs: Sequence[PagePair], beside: Sequence[
         methods=methods(facts),
         rows_name=beside[0],
         record_name=beside[1],
+        figures_name=beside[2],
         css=Markup(asset("page.css")),
         js=Markup(f"{asset('slices.js')}\n{asset('report.js')}"),
     )
@@ -246,6 +250,8 @@ def _real_or_fake(facts: ReportFacts) -> Record:
     ladder = auc_ladder(realism, facts.readings)
     return {
         "realism": realism_rows(realism) if realism else [],
+        "realism_columns": realism_columns(realism) if realism else [],
+        "beside": beside_sentences(facts.analysis),
         "realism_notes": realism["notes"] if realism else [],
         "auc": _chart(charts.ladder(ladder, "AUC of telling generated from real", 0.5),
                       _ladder_in_words(ladder)) if ladder else None,

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from qctkit.cohort import Record
-from qctkit.report.analysis_words import figure_of
+from qctkit.report.analysis_words import auc_beside, figure_of
 from qctkit.report.change import ChangeRead, changes_read
 from qctkit.report.facts import MadeScan, ReportFacts
 from qctkit.report.training_words import shown, title
@@ -194,7 +194,8 @@ def realism_verdict(analysis: Record | None) -> Judgement:
         seen = "was not tried" if reached is None else f"gets only {reached:.2f}"
         return Judgement(
             question, State.UNKNOWN, shown_auc,
-            f"Usual augmentation (affine and noise) {seen}: the classifier may be too weak to say.",
+            f"Usual augmentation (affine and noise) {seen}{auc_beside(realism)}: the classifier "
+            "may be too weak to say.",
         )  # fmt: skip
     state = _graded(value, (0.0, AUC_GOOD), (0.0, AUC_FAIR))
     if state is State.GOOD and high is not None and high > AUC_FAIR:
@@ -207,7 +208,7 @@ def realism_verdict(analysis: Record | None) -> Judgement:
         state,
         shown_auc,
         "The stronger of two classifiers that never saw these subjects tells generated from real "
-        f"scans with this AUC. 0.5 is guessing{beside}.",
+        f"scans with this AUC. 0.5 is guessing{beside}{auc_beside(realism)}.",
     )
 
 

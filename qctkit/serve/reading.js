@@ -4,7 +4,7 @@
 const find = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
 const state = { reader: "", place: 0, stack: null, cursor: null, plane: "coronal", low: -150, high: 1000, crossing: true, since: 0,
-  waiting: false };
+  waiting: false, saved: null };
 
 async function ask(what, values) {
   const reply = await fetch(what, { method: "POST", body: JSON.stringify(values) });
@@ -53,6 +53,20 @@ async function next(done) {
   find("#reading").focus();
   state.since = performance.now();
   document.documentElement.dataset.place = place;
+}
+
+/* Saves the answer, once, then shows the next scan; tried again, it goes on from where it failed. */
+async function saveAndGoOn(answer) {
+  try {
+    state.saved ??= (await (await ask("answer", answer)).json()).done;
+    await next(state.saved);
+    state.saved = null;
+    find("#error").textContent = "";
+  } catch (error) {
+    const what = state.saved === null ? "Not saved" : "Your answer is saved, but the next scan did not come";
+    find("#error").textContent = `${what}: ${error.message}. Is qctkit still running? Try again.`;
+    find("#save").disabled = false;
+  }
 }
 
 function draw() {
@@ -132,18 +146,10 @@ find("#answer").addEventListener("submit", async (event) => {
   const [kind, confidence] = chosen.value.split(",");
   state.waiting = true; // an impatient second click must not answer the next scan
   find("#save").disabled = true;
-  try {
-    const answer = {
-      reader: state.reader, place: state.place, made: kind === "fake", confidence: Number(confidence),
-      seconds: Math.round((performance.now() - state.since) / 100) / 10,
-    };
-    const { done } = await (await ask("answer", answer)).json();
-    await next(done);
-    find("#error").textContent = "";
-  } catch (error) {
-    find("#error").textContent = `Not saved: ${error.message}. Is qctkit still running? Try again.`;
-    find("#save").disabled = false;
-  }
+  await saveAndGoOn({
+    reader: state.reader, place: state.place, made: kind === "fake", confidence: Number(confidence),
+    seconds: Math.round((performance.now() - state.since) / 100) / 10,
+  });
   state.waiting = false;
 });
 

@@ -24,6 +24,11 @@ class Attributes:
     """
 
     name: str = "attributes"
+    limits: str = (
+        f"readers outside the loop together miss the change expected of them by at most "
+        f"{SHARE_OF_CHANGE:g} of it or {ERRORS_ALLOWED:g} of their errors on unseen subjects, "
+        "whichever is more"
+    )
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
         """Return the verdict of the readers outside the loop."""

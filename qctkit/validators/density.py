@@ -29,6 +29,10 @@ class Density:
     """
 
     name: str = "density"
+    limits: str = (
+        f"trabecular and cortical density within {SPREADS_ALLOWED:g} residual spreads of real "
+        f"subjects of these attributes, or no more than {GROWTH_ALLOWED:g} further than the source"
+    )
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:
         """Return the verdict on density, with the bone band's share and peak beside it."""

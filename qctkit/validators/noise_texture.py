@@ -47,6 +47,11 @@ class NoiseTexture:
     """
 
     name: str = "noise-texture"
+    limits: str = (
+        f"noise power in changed soft tissue within {ALLOWED:.0%} of the source's in each of "
+        f"{', '.join(f'{low:g} to {high:g}' for low, high in BANDS.values())} cycles a voxel, in "
+        f"the evenest {EVENEST_SHARE:.0%} of windows where those are at least {FEWEST_WINDOWS}"
+    )
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
         """Return the verdict on the noise in soft tissue."""

@@ -40,6 +40,13 @@ class Structure:
     """
 
     name: str = "structure"
+    limits: str = (
+        f"no voxel changed outside the region; HU in the femur correlate at least "
+        f"{LEAST_CORRELATION:g} with the source's; at most {MOST_EXTREME_SHARE:.2%} of its voxels "
+        f"newly beyond {LEAST_HU:.0f} to {HIGHEST_HU:.0f} HU; the mask unmoved or, where edits "
+        f"move it, det J above 0, volume {VOLUME_RANGE[0]:g} to {VOLUME_RANGE[1]:g} times the "
+        f"source's, {LEAST_IN_ONE_PIECE:.1%} in one piece or as much as of the source"
+    )
 
     def judge(self, candidate: Candidate, reference: DensityReference) -> Verdict:  # noqa: ARG002
         """Return the verdict on geometry and structure."""

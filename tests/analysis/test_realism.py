@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qctkit.analysis.realism import FIGURES, Appearance, Realism, analyse_realism
+from qctkit.analysis.realism import FIGURES, Appearance, Realism, analyse_realism, take
 
 SUBJECTS = 16
 SHAPE = (4, 12, 12)
@@ -76,3 +76,27 @@ def test_each_sample_says_how_near_it_lies(found: Realism) -> None:
     assert [row["sample_id"] for row in rows] == list(MADE.sample_ids)
     assert all(row["nearest_other_sample_id"] != row["source_sample_id"] for row in rows)
     assert all(np.isfinite(row["made_score"]) for row in rows)
+
+
+def test_what_stands_beside_changes_nothing_else(found: Realism) -> None:
+    """Fewer samples than were made, far off and noisier, as ``found``'s usual augmentation is."""
+    far = replace(AFFINE, texture=AFFINE.texture + 6.0, physical=AFFINE.physical + 3.0,
+                  power=4.0 * AFFINE.power)  # fmt: skip
+    few = take(far, np.arange(SUBJECTS - 6))
+    both = analyse_realism(REAL, MADE, far, beside={"other": few, "same": MADE})
+    for name, figure in both.figures.items():
+        assert {kind: figure[kind] for kind in found.figures[name]} == found.figures[name]
+        assert figure["other"] is not None, name
+    assert both.figures["classifier_auc"]["other"].value > 0.95
+    assert both.figures["noise_power_1"]["other"].value == pytest.approx(4.0, rel=0.2)
+    exact = ("classifier_auc", "noise_power_1", "distance_to_source", "distance_to_nearest")
+    for name in exact:
+        assert both.figures[name]["same"] == both.figures[name]["made"]
+    record = both.record()
+    assert (
+        record["figures"][0]["beside"]["other"] == both.figures["classifier_auc"]["other"].record()
+    )
+    assert record["noise"]["beside"]["other"]["scans"] == len(few)
+    assert any("10 by other" in words for words in record["notes"])
+    assert "same" not in record["notes"][-1]
+    assert any("affine and noise" in words and "other" in words for words in both.words)

@@ -171,6 +171,36 @@ def test_two_readers_read_in_a_browser_stop_and_go_on(
     page.close()
 
 
+def test_an_answer_that_was_saved_is_not_called_lost_where_the_next_scan_does_not_come(
+    server: LocalServer, study: Study, chromium: Any
+) -> None:
+    page = look(chromium, server.address).page
+    page.fill("#reader", "r1")
+    page.click("#begin button")
+    page.wait_for_selector("html[data-place]")
+
+    def answered(key: str) -> str:
+        page.keyboard.press(key)
+        page.keyboard.press("Enter")
+        page.wait_for_function("waiting => state.waiting === waiting", arg=False)
+        return str(page.text_content("#error"))
+
+    page.route("**/scan", lambda route: route.abort())
+    assert answered("6").startswith("Your answer is saved, but the next scan did not come")
+    assert [one.score for one in study.answers.answers] == [3]
+    page.unroute("**/scan")
+    assert answered("1") == ""
+    assert page.text_content("#place") == f"Scan 2 of {SCANS}"
+    assert [one.score for one in study.answers.answers] == [3]
+
+    page.route("**/answer", lambda route: route.abort())
+    assert answered("1").startswith("Not saved")
+    page.unroute("**/answer")
+    assert answered("2") == ""
+    assert [one.score for one in study.answers.answers] == [3, -2]
+    page.close()
+
+
 def test_slices_and_windows_follow_mouse_and_keys(server: LocalServer, chromium: Any) -> None:
     seen = look(chromium, server.address)
     page = seen.page

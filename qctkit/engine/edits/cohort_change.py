@@ -14,7 +14,7 @@ from qctkit.cohort import Sample
 from qctkit.contracts import Scene
 from qctkit.engine.atlas import FAT_HU, Start
 from qctkit.engine.edits.density_field import BLUR_SIGMA_MM, LEAK_MM
-from qctkit.engine.edits.morph import allowed, flow_figures
+from qctkit.engine.edits.morph import allowed, flow_figures, map_limits
 from qctkit.engine.fields import view_values_at
 from qctkit.engine.flow import Flow, grid_positions_mm, reach_mm, velocity, velocity_knots
 from qctkit.engine.regions import grown_femur, within_box
@@ -53,6 +53,7 @@ class CohortShape:
         "the shape of the femur and where fat and muscle lie, by a smooth map that can be "
         "inverted, as shapes follow the attributes in the cohort; bone does not follow weight"
     )
+    limits: str = map_limits(LARGEST_DISPLACEMENT_MM, LARGEST_GROWTH)
     reach_mm: float = LARGEST_DISPLACEMENT_MM
     units: Mapping[str, str] = field(default_factory=lambda: {"velocity_mm": "mm"})
     step_sizes: Mapping[str, float] = field(default_factory=lambda: {"velocity_mm": 0.0})
@@ -105,6 +106,7 @@ class CohortDensity:
         "density of the femur, place by place, as it follows the attributes in the cohort"
     )
     everywhere: bool = False
+    limits: str = f"change at most {LARGEST_CHANGE_HU:g} HU"
     reach_mm: float = 0.0
     units: Mapping[str, str] = field(default_factory=lambda: {"added_hu": "HU"})
     step_sizes: Mapping[str, float] = field(default_factory=lambda: {"added_hu": 0.0})

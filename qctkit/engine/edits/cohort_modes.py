@@ -49,6 +49,10 @@ class CohortModes:
         f"shape, density and soft tissue together, along the {MODES} directions in which people of "
         "the cohort differ most, no further than two of them lie apart; map and mask move smoothly"
     )
+    limits: str = (
+        f"all modes together at most {MOST_SD:.2f} SD; {CohortShape().limits}; "
+        f"{cohort_tissue().limits}"
+    )
     reach_mm: float = LARGEST_DISPLACEMENT_MM
     units: Mapping[str, str] = field(
         default_factory=lambda: {"coefficients": "SD", "density_hu": "HU", "shape_mm": "mm"}

@@ -46,6 +46,9 @@ class DensityField:
         "density of the femur, smoothly; the outline, soft tissue and everything further than 2 mm "
         "from the bone keep their voxels"
     )
+    limits: str = (
+        f"log factor at most {LARGEST_LOG_FACTOR:g}, shift at most {LARGEST_SHIFT_HU:g} HU"
+    )
     reach_mm: float = 0.0
     units: Mapping[str, str] = field(default_factory=lambda: {"log_factor": "", "shift_hu": "HU"})
     step_sizes: Mapping[str, float] = field(

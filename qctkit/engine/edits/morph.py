@@ -26,6 +26,17 @@ SPREAD_MM = 3.0
 femoral head of 46 mm."""
 
 
+def map_limits(furthest_mm: float, growth: float) -> str:
+    """Return in words what ``allowed`` asks of a map."""
+    return (
+        f"displacement at most {furthest_mm:g} mm, local volumes between 1/{growth:g} and "
+        f"{growth:g} times their own"
+    )
+
+
+MAP_LIMITS = map_limits(LARGEST_DISPLACEMENT_MM, LARGEST_GROWTH)
+
+
 @dataclass(frozen=True)
 class Morph:
     """Tissue moves by the flow of a velocity field (mm over unit time) on knots 20 mm apart.
@@ -39,6 +50,7 @@ class Morph:
         "the shape of the femur and of what surrounds it, by a smooth map that can be inverted; "
         "it fades out within 50 mm beyond the box that predictors see"
     )
+    limits: str = MAP_LIMITS
     reach_mm: float = LARGEST_DISPLACEMENT_MM
     units: Mapping[str, str] = field(default_factory=lambda: {"velocity_mm": "mm"})
     step_sizes: Mapping[str, float] = field(default_factory=lambda: {"velocity_mm": 0.3})

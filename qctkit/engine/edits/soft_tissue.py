@@ -8,7 +8,12 @@ from torch import Tensor
 
 from qctkit.cohort import Sample
 from qctkit.contracts import Scene
-from qctkit.engine.edits.morph import LARGEST_DISPLACEMENT_MM, allowed, flow_figures
+from qctkit.engine.edits.morph import (
+    LARGEST_DISPLACEMENT_MM,
+    MAP_LIMITS,
+    allowed,
+    flow_figures,
+)
 from qctkit.engine.fields import field_at, knots, view_values_at
 from qctkit.engine.flow import Flow, grid_positions_mm, reach_mm, velocity, velocity_knots
 from qctkit.engine.regions import within_box
@@ -50,6 +55,7 @@ class SoftTissue:
         "where fat and muscle lie around the femur, by a smooth map that leaves the bone, and how "
         "much fat there is between and within muscles"
     )
+    limits: str = f"{MAP_LIMITS}, log odds of fat changed by at most {LARGEST_LOG_ODDS:g}"
     reach_mm: float = LARGEST_DISPLACEMENT_MM
     units: Mapping[str, str] = field(
         default_factory=lambda: {"velocity_mm": "mm", "fat_log_odds": ""}

@@ -30,6 +30,7 @@ class Voxel:
 
     name: str = "voxel"
     account: str = "any voxel near the femur, each freely; nothing keeps the change physical"
+    limits: str = f"change at most {LARGEST_CHANGE_HU:g} HU"
     reach_mm: float = 0.0
     units: Mapping[str, str] = field(default_factory=lambda: {"change_hu": "HU"})
     step_sizes: Mapping[str, float] = field(default_factory=lambda: {"change_hu": 5.0})
