@@ -97,7 +97,8 @@ def beside_sentences(analysis: Record | None) -> list[str]:
 
 def estimates(figure: Record) -> dict[str, Estimate | None]:
     """Return for whom a figure is given, in the order of ``realism_columns``, and what it is."""
-    return {kind: figure[kind] for kind in ("made", *REFERENCES)} | figure.get("beside", {})
+    known = {kind: figure[kind] for kind in ("made", *REFERENCES)}
+    return {**known, **figure.get("beside", {})}
 
 
 def figure_of(realism: Record, name: str, kind: str = "made") -> Estimate | None:
