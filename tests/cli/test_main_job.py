@@ -136,14 +136,14 @@ def test_an_interrupted_run_resumes_to_the_same_bytes_and_as_no_other_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "made.h5"
-    add = CohortWriter.add
+    take = CohortWriter.take
 
-    def interrupted(writer: CohortWriter, position: int, sample: Sample) -> None:
-        add(writer, position, sample)
+    def interrupted(writer: CohortWriter, position: int) -> None:
+        take(writer, position)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(CohortWriter, "add", interrupted)
+        patch.setattr(CohortWriter, "take", interrupted)
         ended = qctkit(*augment, "-o", output)
     assert (ended.code, ended.err.splitlines()[-1]) == (130, "Interrupted.")
     assert not output.exists()

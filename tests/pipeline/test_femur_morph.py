@@ -139,14 +139,14 @@ def test_samples_replay_to_the_same_bytes(made: CohortFile, real: CohortFile) ->
 def test_an_interrupted_run_resumes_to_the_same_bytes(
     make: Make, made: CohortFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = CohortWriter.add
+    take = CohortWriter.take
 
-    def interrupted(writer: CohortWriter, position: int, sample: Sample) -> None:
-        add(writer, position, sample)
+    def interrupted(writer: CohortWriter, position: int) -> None:
+        take(writer, position)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(CohortWriter, "add", interrupted)
+        patch.setattr(CohortWriter, "take", interrupted)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path / "made.h5")
     resumed = make(tmp_path / "made.h5", resume=True)
