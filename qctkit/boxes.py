@@ -1,4 +1,4 @@
-"""The part of an array about a point."""
+"""Boxes of an array: what holds a mask, and what lies about a point."""
 
 from collections.abc import Sequence
 
